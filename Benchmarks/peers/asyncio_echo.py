@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An echo server on Python's asyncio, with streams or with a Protocol."""
+
+import argparse
+import asyncio
+
+
+async def echo_stream(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+class EchoProtocol(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+    def pause_writing(self):
+        self.transport.pause_reading()
+
+    def resume_writing(self):
+        self.transport.resume_reading()
+
+
+async def serve(style, port):
+    if style == "streams":
+        server = await asyncio.start_server(echo_stream, "127.0.0.1", port, backlog=4096)
+    else:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(EchoProtocol, "127.0.0.1", port, backlog=4096)
+    print("listening on 127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--style", choices=["streams", "protocol"], default="protocol")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--uvloop", action="store_true", help="run on uvloop instead of asyncio's own loop")
+    options = parser.parse_args()
+    if options.uvloop:
+        import uvloop
+        uvloop.install()
+    try:
+        asyncio.run(serve(options.style, options.port))
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

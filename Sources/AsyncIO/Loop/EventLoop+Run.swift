@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+extension EventLoop {
+  /// Runs until ``stop()`` is called. asyncio's `run_forever`.
+  ///
+  /// - Throws: ``EventLoopError`` `.closed`, or `.alreadyRunning` when this loop or another runs on this thread.
+  public func runForever() throws(EventLoopError) {
+    try beginRun()
+    runUntilStopped()
+    endRun()
+  }
+
+  /// The loop itself. One iteration: wait for something to happen, hand out what did, run what is ready.
+  private func runUntilStopped() {
+    repeat {
+      core.admitMessages()
+      poll()
+      deliverEvents()
+      core.queueDueTimers()
+      runReady()
+    } while !core.ready.takeStop()
+  }
+
+  /// Waits until something is ready, and not at all when something is.
+  private func poll() {
+    events.removeAll(keepingCapacity: true)
+    let timeout = pollTimeout()
+    // Nothing to hear of, nothing to wait for: the system call would answer "nothing".
+    if timeout == 0, readiness.watchedCount == 0 { return }
+    let blocks = timeout != 0 && core.mailbox.prepareToSleep()
+    do throws(Errno) {
+      try poller.wait(timeout: blocks ? timeout : 0, into: &events)
+    } catch {
+      preconditionFailure("the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
+    }
+    if blocks { core.mailbox.didWake() }
+    core.admitMessages()
+  }
+
+  /// How long the poll may take, in nanoseconds; nil for ever.
+  private func pollTimeout() -> Int64? {
+    if !core.ready.isEmpty || core.ready.stopMark != nil { return 0 }
+    guard let deadline = core.nextDeadline() else { return nil }
+    let (wait, overflow) = deadline.subtractingReportingOverflow(core.clock.now.nanoseconds)
+    return overflow ? (deadline < 0 ? 0 : .max) : max(0, wait)
+  }
+
+  /// Tells the watchers of what is ready. All events were collected before the first watcher is told, and each is
+  /// held against the table when its turn comes: a watcher may close, add or remove any descriptor.
+  private func deliverEvents() {
+    for event in events {
+      if let (watcher, ready) = readiness.recipient(of: event) {
+        watcher.descriptorIsReady(ready)
+      } else {
+        dropEvent(event)
+      }
+    }
+  }
+
+  /// Runs what was ready when the batch began. What its callbacks add waits for the next iteration, after another
+  /// poll, unless one of them stops the loop: then everything up to the stop still runs.
+  private func runReady() {
+    let end = core.ready.tail
+    while let entry = core.ready.next(before: end) {
+      if debug { runTimed(entry) } else { run(entry) }
+    }
+  }
+
+  func run(_ entry: ReadyQueue.Entry) {
+    switch entry {
+    case .callback(let handle):
+      handle.isQueued = false
+      do { try handle.run() } catch { reportFailure(of: handle, error) }
+    case .remoteCall(let call):
+      do { try call.run(on: self) } catch { reportFailure(of: nil, error) }
+    case .job(let job, let executor):
+      run(job, on: executor)
+    }
+  }
+
+  private func beginRun() throws(EventLoopError) {
+    if isClosed { throw .closed }
+    if isRunning || EventLoop.running != nil { throw .alreadyRunning }
+    core.mailbox.setRunner(.current)
+    EventLoop.runningLoop.value = self
+    if ThreadIdentity.isMain { beginServingMainThread() }
+  }
+
+  private func endRun() {
+    if ThreadIdentity.isMain { endServingMainThread() }
+    EventLoop.runningLoop.value = nil
+    core.mailbox.setRunner(nil)
+    reportAbandonedFailures()
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// An event loop: callbacks, timers, tasks and sockets on one thread. asyncio's event loop.
+///
+/// Run a program on a loop with ``run(_:_:)``:
+///
+/// ```swift
+/// try EventLoop.run { loop in
+///   try await loop.sleep(for: .seconds(1))
+///   print("hello")
+/// }
+/// ```
+///
+/// or make one, schedule callbacks and call ``runForever()``, as asyncio's low-level programs do.
+///
+/// A loop belongs to the thread that runs it. It is not `Sendable`, and neither is anything that it makes, so that the
+/// compiler rejects a program that uses one from another thread. The door for other threads is ``remote``. Where the
+/// compiler cannot see it, every method checks the thread and traps with a sentence that says what to do.
+public final class EventLoop {
+  let core: LoopCore
+  package let kernel: any Kernel
+  let poller: any Poller
+  var readiness = ReadinessTable()
+  /// What the last poll reported; kept to use its memory again.
+  var events: [PollEvent] = []
+  let taskExecutor: LoopTaskExecutor
+  let serialExecutor: LoopSerialExecutor
+  /// Where arriving bytes land on their way to a protocol, one read at a time.
+  let readBuffer = ReadBuffer(capacity: EventLoop.readLimit)
+  /// The custom handler; nil for the default one.
+  var exceptionHandler: ExceptionHandler?
+  /// Told when the loop closes: what waits for it elsewhere must not wait for ever.
+  var closeHooks: [Int: () -> Void] = [:]
+  var nextCloseHook = 0
+
+  /// Debug mode: checks that cost time, and reports of what is easily got wrong. asyncio's `get_debug` and `set_debug`.
+  ///
+  /// On from the start when the environment variable `ASYNCIODEBUG` is set and not empty.
+  public var debug: Bool
+  /// In debug mode, callbacks and task steps that take at least this long are logged. 100 ms from the start.
+  public var slowCallbackDuration: Duration = .milliseconds(100)
+
+  /// Makes a loop, which runs nothing until it is told to.
+  ///
+  /// - Throws: ``IOError`` when the system refuses the descriptors that it needs.
+  public convenience init() throws(IOError) {
+    try self.init(kernel: platformKernel)
+  }
+
+  /// How much one read takes at the most: a share of a tick that leaves room for the others.
+  static let readLimit = 256 * 1024
+
+  package init(kernel: any Kernel) throws(IOError) {
+    do throws(Errno) {
+      poller = try kernel.makePoller()
+    } catch {
+      throw IOError(error, "EventLoop.init")
+    }
+    self.kernel = kernel
+    core = LoopCore(mailbox: Mailbox(waker: poller.waker), clock: Clock(kernel: kernel))
+    let door = JobDoor(core)
+    taskExecutor = LoopTaskExecutor(door)
+    serialExecutor = LoopSerialExecutor(door)
+    debug = Environment.isSet("ASYNCIODEBUG")
+  }
+
+  deinit {
+    if !core.isClosed { tearDown() }
+  }
+
+  /// The loop that runs on this thread; nil when none does. asyncio's `get_running_loop`.
+  public static var running: EventLoop? { runningLoop.value }
+
+  static let runningLoop = ThreadLocal<EventLoop>()
+
+  // MARK: State
+
+  /// Whether the loop is inside a run. asyncio's `is_running`.
+  public var isRunning: Bool { core.mailbox.isRunning }
+
+  /// Whether ``close()`` was called. asyncio's `is_closed`.
+  public var isClosed: Bool { core.isClosed }
+
+  /// Ends the run behind everything that was scheduled before. asyncio's `stop`.
+  ///
+  /// Callbacks that were scheduled before this call still run, also those that a callback of the same iteration added;
+  /// what is scheduled after it waits for the next run. Before a run, it makes that run do one iteration.
+  public func stop() {
+    check("stop")
+    core.stop()
+  }
+
+  /// Closes the loop for good. asyncio's `close`.
+  ///
+  /// Callbacks and timers that have not run are dropped, and what they captured is released. Transports that are still
+  /// open lose their descriptors without being told. Closing twice does nothing; closing a running loop is a
+  /// programmer error.
+  public func close() {
+    precondition(!isRunning, "EventLoop.close(): the loop is running; stop it first")
+    guard !isClosed else { return }
+    reportAbandonedFailures()
+    tearDown()
+  }
+
+  private func tearDown() {
+    core.close()
+    for watcher in readiness.removeAll() { watcher.loopWasClosed() }
+    poller.close()
+    let hooks = closeHooks
+    closeHooks.removeAll()
+    for hook in hooks.values { hook() }
+    exceptionHandler = nil
+  }
+
+  /// Registers what is to happen when the loop closes; the answer takes it back.
+  func onClose(_ hook: @escaping () -> Void) -> () -> Void {
+    let key = nextCloseHook
+    nextCloseHook += 1
+    closeHooks[key] = hook
+    return { [weak self] in self?.closeHooks[key] = nil }
+  }
+
+  // MARK: Calls
+
+  /// Calls back as soon as possible, in the next iteration. asyncio's `call_soon`.
+  ///
+  /// Callbacks run in the order in which they were scheduled, each exactly once. An error that one throws goes to the
+  /// exception handler.
+  @discardableResult
+  public func callSoon(
+    file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+  ) -> Handle {
+    check("callSoon")
+    let handle = Handle(origin: origin(file, line), callback)
+    core.schedule(.callback(handle))
+    return handle
+  }
+
+  /// Calls back once the delay has passed, never before. asyncio's `call_later`.
+  ///
+  /// A delay of zero or less is due at once. Callbacks that are due at the same time run in the order in which they
+  /// were scheduled. There is no longest delay.
+  @discardableResult
+  public func callLater(
+    _ delay: Duration, file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+  ) -> TimerHandle {
+    callAt(time.advanced(by: delay), file: file, line: line, callback)
+  }
+
+  /// Calls back at a moment of the loop's clock, never before. asyncio's `call_at`.
+  @discardableResult
+  public func callAt(
+    _ when: Clock.Instant, file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+  ) -> TimerHandle {
+    check("callAt")
+    let handle = TimerHandle(when: when, owner: core, origin: origin(file, line), callback)
+    core.schedule(.callback(handle), deadline: when.nanoseconds)
+    return handle
+  }
+
+  /// The present moment on the loop's clock. asyncio's `time`.
+  public var time: Clock.Instant { core.clock.now }
+
+  /// The loop's clock.
+  public var clock: Clock { core.clock }
+
+  /// The door for other threads.
+  public var remote: RemoteLoop { RemoteLoop(core.mailbox) }
+
+  // MARK: Checks
+
+  func origin(_ file: StaticString, _ line: UInt) -> CallSite? { debug ? CallSite(file, line) : nil }
+
+  /// Traps when a method is called from a foreign thread, or on a closed loop.
+  @inline(__always)
+  func check(_ method: StaticString) {
+    checkThread(method)
+    if core.isClosed { preconditionFailure("EventLoop.\(method): the event loop is closed") }
+  }
+
+  @inline(__always)
+  func checkThread(_ method: StaticString) {
+    if core.mailbox.isOnRunnersThread || !core.mailbox.isRunning { return }
+    EventLoop.trapForeignThread(method)
+  }
+
+  @inline(never)
+  private static func trapForeignThread(_ method: StaticString) -> Never {
+    preconditionFailure(
+      "EventLoop.\(method): called from another thread than the loop's own; use loop.remote from other threads")
+  }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+
+/// What is known of an error that nobody caught. asyncio's `context` dictionary.
+public struct ExceptionContext {
+  /// What happened, in a sentence. asyncio's `message`.
+  public var message: String
+  /// The error. asyncio's `exception`.
+  public var error: (any Error)?
+  /// The future that it belongs to. asyncio's `future`.
+  public var future: AnyObject?
+  /// The task's name, where it is a task's.
+  public var taskName: String?
+  /// The callback that threw it. asyncio's `handle`.
+  public var handle: Handle?
+  /// The protocol that threw it. asyncio's `protocol`.
+  public var `protocol`: AnyObject?
+  /// The transport concerned. asyncio's `transport`.
+  public var transport: AnyObject?
+  /// The socket concerned. asyncio's `socket`.
+  public var socket: Socket?
+  /// Where the callback, task or future was made; of callbacks known in debug mode only. asyncio's `source_traceback`.
+  public var callSite: CallSite?
+
+  /// Describes an error.
+  public init(message: String, error: (any Error)? = nil) {
+    self.message = message
+    self.error = error
+  }
+}
+
+extension ExceptionContext: CustomStringConvertible {
+  /// The message with the error and whatever else is known, in one line.
+  public var description: String {
+    var text = message
+    if let error { text += ": \(error)" }
+    if let taskName { text += " (task \"\(taskName)\")" }
+    if let `protocol` { text += " (protocol \(type(of: `protocol`)))" }
+    if let callSite { text += " (scheduled at \(callSite))" }
+    return text
+  }
+}
+
+extension EventLoop {
+  /// A custom handler of errors that nobody caught.
+  public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
+
+  static let log = Logger(label: "asyncio")
+
+  /// Sets the handler of errors that nobody caught; nil for the default one. asyncio's `set_exception_handler`.
+  public func setExceptionHandler(_ handler: ExceptionHandler?) {
+    check("setExceptionHandler")
+    exceptionHandler = handler
+  }
+
+  /// The custom handler; nil when there is none. asyncio's `get_exception_handler`.
+  public func getExceptionHandler() -> ExceptionHandler? { exceptionHandler }
+
+  /// Logs the error by swift-log, label `asyncio`. asyncio's `default_exception_handler`.
+  public func defaultExceptionHandler(_ context: ExceptionContext) {
+    EventLoop.log.error("\(context)")
+  }
+
+  /// Hands an error to the handler. asyncio's `call_exception_handler`.
+  ///
+  /// A custom handler that throws never stops the loop: its error goes to the default handler, with the first one.
+  public func callExceptionHandler(_ context: ExceptionContext) {
+    guard let handler = exceptionHandler else {
+      defaultExceptionHandler(context)
+      return
+    }
+    do {
+      try handler(self, context)
+    } catch {
+      var second = ExceptionContext(message: "the exception handler threw, while handling \"\(context)\"", error: error)
+      second.handle = context.handle
+      second.callSite = context.callSite
+      defaultExceptionHandler(second)
+    }
+  }
+
+  /// Reports what a callback threw. A call from another thread has no handle.
+  func reportFailure(of handle: Handle?, _ error: any Error) {
+    var context = ExceptionContext(message: "error in a callback", error: error)
+    context.handle = handle
+    context.callSite = handle?.callSite
+    callExceptionHandler(context)
+  }
+
+  /// Reports the errors of tasks that nobody can ask for them any more.
+  func reportAbandonedFailures() {
+    for (record, error) in core.tasks.takeAbandonedFailures() {
+      var context = ExceptionContext(message: "the error of a \(record.label) was never retrieved", error: error)
+      context.taskName = record.name
+      context.callSite = record.callSite
+      callExceptionHandler(context)
+    }
+  }
+}

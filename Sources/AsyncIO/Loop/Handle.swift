@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A callback that a loop will run. asyncio's `Handle`.
+///
+/// It belongs to its loop's thread.
+public class Handle {
+  /// The work; gone once it ran or was cancelled, so that what it captured goes too.
+  private final var callback: (() throws -> Void)?
+  /// Whether it stays armed after a run, as a watched descriptor's callback does.
+  private final let repeats: Bool
+  /// Whether the ready queue holds it.
+  final var isQueued = false
+  /// Whether ``cancel()`` was called.
+  public private(set) final var isCancelled = false
+  /// Where it was scheduled, known in debug mode only.
+  private final let origin: Origin?
+
+  private final class Origin {
+    let site: CallSite
+    init(_ site: CallSite) { self.site = site }
+  }
+
+  init(repeats: Bool = false, origin: CallSite? = nil, _ callback: @escaping () throws -> Void) {
+    self.callback = callback
+    self.repeats = repeats
+    self.origin = origin.map(Origin.init)
+  }
+
+  /// Where the callback was scheduled; known in debug mode only.
+  public final var callSite: CallSite? { origin?.site }
+
+  /// Makes sure that the callback does not run (again), and lets go of it at once. asyncio's `cancel`.
+  ///
+  /// Cancelling twice, or after the callback ran, does nothing.
+  public func cancel() {
+    isCancelled = true
+    callback = nil
+  }
+
+  /// Runs the callback, unless it was cancelled.
+  final func run() throws {
+    guard let work = callback else { return }
+    if !repeats { callback = nil }
+    try work()
+  }
+}
+
+/// A callback that a loop will run at a certain time. asyncio's `TimerHandle`.
+public final class TimerHandle: Handle {
+  /// When the callback is due, on the loop's clock.
+  public let when: EventLoop.Clock.Instant
+  /// Whose timer queue holds this handle. Nil once it ran or was cancelled, which ends the cycle of references.
+  var queueOwner: LoopCore?
+
+  init(when: EventLoop.Clock.Instant, owner: LoopCore, origin: CallSite?, _ callback: @escaping () throws -> Void) {
+    self.when = when
+    self.queueOwner = owner
+    super.init(origin: origin, callback)
+  }
+
+  /// Makes sure that the callback does not run, and lets go of it at once.
+  public override func cancel() {
+    guard !isCancelled else { return }
+    super.cancel()
+    queueOwner?.timerWasCancelled()
+    queueOwner = nil
+  }
+}
+
+/// A place in a program's source.
+public struct CallSite: Hashable, Sendable, CustomStringConvertible {
+  /// The file, with its module.
+  public let file: String
+  /// The line, from 1.
+  public let line: UInt
+
+  init(_ file: StaticString, _ line: UInt) {
+    self.file = file.description
+    self.line = line
+  }
+
+  /// `Module/File.swift:12`.
+  public var description: String { "\(file):\(line)" }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+@_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
+
+// The only file that uses what the standard library does not promise yet: replacing the process's executors, and
+// serving Task.sleep by our own timers.
+
+/// Makes the main thread's loop the home of `MainActor`, of unstructured tasks and of default actors.
+///
+/// The runtime takes executors once and for the life of the process. So the adopted ones are objects that live as
+/// long, and forward to the loop that runs on the main thread at the moment; without one, jobs wait for the next.
+enum LoopAdoption {
+  private struct WaitingJob: Sendable {
+    let job: UnownedJob
+    let executor: JobExecutor
+    let delay: Duration?
+  }
+
+  private struct State {
+    var adopted = EventLoop.Configuration.Adoption.none
+    var door: JobDoor?
+    var waiting: [WaitingJob] = []
+  }
+
+  private static let state = Mutex(State())
+
+  /// Replaces the process's executors, as far as they are not ours yet.
+  static func adopt(_ adoption: EventLoop.Configuration.Adoption) {
+    let before = state.withLock { state in
+      defer { state.adopted = max(state.adopted, adoption) }
+      return state.adopted
+    }
+    guard adoption > before else { return }
+    if adoption == .all {
+      _createExecutors(factory: AdoptedExecutors.self)
+    } else {
+      _createExecutors(factory: AdoptedMainActor.self)
+    }
+  }
+
+  /// Sends the adopted executors' jobs to the main thread's loop, those that have waited first.
+  static func bind(_ door: JobDoor) {
+    state.withLock { state in
+      for waiting in state.waiting {
+        if let delay = waiting.delay {
+          door.enqueue(waiting.job, on: waiting.executor, deadline: door.deadline(after: delay))
+        } else {
+          door.enqueue(waiting.job, on: waiting.executor)
+        }
+      }
+      state.waiting.removeAll()
+      state.door = door
+    }
+  }
+
+  static func unbind() {
+    state.withLock { $0.door = nil }
+  }
+
+  fileprivate static func enqueue(_ job: UnownedJob, on executor: JobExecutor, delay: Duration? = nil) {
+    state.withLock { state in
+      guard let door = state.door else {
+        state.waiting.append(WaitingJob(job: job, executor: executor, delay: delay))
+        return
+      }
+      if let delay {
+        door.enqueue(job, on: executor, deadline: door.deadline(after: delay))
+      } else {
+        door.enqueue(job, on: executor)
+      }
+    }
+  }
+
+  /// Whether this thread runs the loop that the adopted executors forward to.
+  fileprivate static var isOnBoundThread: Bool {
+    state.withLock { $0.door?.isOnLoopThread ?? ThreadIdentity.isMain }
+  }
+
+  static let mainExecutor: any SerialExecutor = AdoptedMainExecutor()
+  static let defaultExecutor: any TaskExecutor = AdoptedDefaultExecutor()
+}
+
+private struct AdoptedExecutors: ExecutorFactory {
+  static var mainExecutor: any MainExecutor {
+    // The property above holds one of ours, whatever its static type says.
+    LoopAdoption.mainExecutor as! AdoptedMainExecutor
+  }
+  static var defaultExecutor: any TaskExecutor { LoopAdoption.defaultExecutor }
+}
+
+private struct AdoptedMainActor: ExecutorFactory {
+  static var mainExecutor: any MainExecutor { AdoptedExecutors.mainExecutor }
+  /// The one that was there before: the runtime asks while it is still in place.
+  static var defaultExecutor: any TaskExecutor { Task.defaultExecutor }
+}
+
+private final class AdoptedMainExecutor: MainExecutor {
+  func enqueue(_ job: consuming ExecutorJob) {
+    LoopAdoption.enqueue(UnownedJob(job), on: .adoptedMain)
+  }
+
+  func run() throws {
+    preconditionFailure("MainActor runs on the event loop of the main thread; run that with EventLoop.run")
+  }
+
+  func stop() {
+    EventLoop.running?.stop()
+  }
+
+  var isMainExecutor: Bool { true }
+
+  func isIsolatingCurrentContext() -> Bool? { LoopAdoption.isOnBoundThread }
+
+  func checkIsolated() {
+    precondition(LoopAdoption.isOnBoundThread, "this code belongs to MainActor, which runs on the main event loop")
+  }
+}
+
+private final class AdoptedDefaultExecutor: TaskExecutor {
+  func enqueue(_ job: consuming ExecutorJob) {
+    LoopAdoption.enqueue(UnownedJob(job), on: .adoptedDefault)
+  }
+}
+
+extension AdoptedDefaultExecutor: SchedulingExecutor {
+  func enqueue<C: Clock>(
+    _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
+  ) {
+    enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+  }
+
+  func enqueue<C: Clock>(
+    _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
+  ) {
+    LoopAdoption.enqueue(UnownedJob(job), on: .adoptedDefault, delay: delay.ordinary)
+  }
+}
+
+extension LoopTaskExecutor: SchedulingExecutor {
+  func enqueue<C: Clock>(
+    _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
+  ) {
+    enqueue(job, after: clock.now.duration(to: instant), tolerance: tolerance, clock: clock)
+  }
+
+  func enqueue<C: Clock>(
+    _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
+  ) {
+    door.enqueue(UnownedJob(job), on: .task, deadline: door.deadline(after: delay.ordinary))
+  }
+}
+
+extension DurationProtocol {
+  /// The duration in real time. Clocks that sleep by way of an executor count in it; a clock that does not has to
+  /// bring its own `sleep`.
+  fileprivate var ordinary: Duration {
+    guard let duration = self as? Duration else {
+      preconditionFailure("a clock whose durations are \(Self.self) cannot sleep on an event loop")
+    }
+    return duration
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension EventLoop {
+  /// The clock of a loop: monotonic, unmoved by changes of the wall clock. A Swift `Clock`.
+  public struct Clock: Swift.Clock {
+    /// A moment on a loop's clock. Moments of different loops of a process share their origin.
+    public struct Instant: InstantProtocol {
+      /// Nanoseconds since the clock's origin, which is of no meaning.
+      package let nanoseconds: Int64
+
+      package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+      /// The moment that lies so much later, at the latest the last that the clock can tell.
+      public func advanced(by duration: Duration) -> Instant {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
+        return Instant(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
+      }
+
+      /// How much later the other moment is; negative when it is earlier.
+      public func duration(to other: Instant) -> Duration {
+        .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
+      }
+
+      /// The order of time.
+      public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+    }
+
+    let kernel: any Kernel
+
+    /// The present moment. asyncio's `time()`.
+    public var now: Instant { Instant(nanoseconds: kernel.monotonicNanoseconds()) }
+
+    /// The finest difference that the clock tells.
+    public var minimumResolution: Duration { .nanoseconds(1) }
+
+    /// Suspends the task until the moment has come; on a loop's thread by that loop's timers.
+    ///
+    /// - Throws: `CancellationError` as soon as the task is cancelled.
+    public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
+      if let loop = EventLoop.running {
+        try await loop.sleep(until: deadline)
+      } else {
+        try await Task.sleep(for: now.duration(to: deadline), tolerance: tolerance)
+      }
+    }
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds, rounded up so that a timer is never early, and clamped to about 292 years.
+  var clampedNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    if overflow { return seconds < 0 ? .min : .max }
+    var fraction = attoseconds / 1_000_000_000
+    if attoseconds % 1_000_000_000 > 0 { fraction += 1 }
+    let (sum, carried) = whole.addingReportingOverflow(fraction)
+    return carried ? (seconds < 0 ? .min : .max) : sum
+  }
+}

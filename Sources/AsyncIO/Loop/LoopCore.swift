@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Which executor object a Swift job was enqueued on: it must be run by that one's method.
+enum JobExecutor: UInt8 {
+  case task, serial, adoptedMain, adoptedDefault
+}
+
+/// The queues of a loop: what its handles and executors need of it, without the loop itself.
+///
+/// It belongs to the loop's thread but for the mailbox, and outlives the loop as long as a task or a handle does.
+final class LoopCore {
+  let mailbox: Mailbox
+  /// The loop's clock.
+  let clock: EventLoop.Clock
+  var ready = ReadyQueue()
+  private var timers = TimerQueue()
+  /// The tasks that were made and have not ended.
+  var tasks = TaskRegistry()
+  /// Called when the last of the tasks has ended, while somebody waits for that.
+  var onLastTask: (() -> Void)?
+  /// Set by `close`, and never unset.
+  private(set) var isClosed = false
+
+  init(mailbox: Mailbox, clock: EventLoop.Clock) {
+    self.mailbox = mailbox
+    self.clock = clock
+  }
+
+  /// Moves what other threads have left to the end of the queue. Whoever schedules does this first, so that a call
+  /// that was sent before comes before.
+  @inline(__always)
+  func admitMessages() {
+    if mailbox.mayHaveMessages { admitMessagesNow() }
+  }
+
+  private func admitMessagesNow() {
+    for message in mailbox.takeAll() {
+      switch message {
+      case .call(let call): ready.append(.remoteCall(call))
+      case .job(let job, let executor): ready.append(.job(job, executor))
+      case .timedJob(let job, let executor, let deadline): timers.add(.job(job, executor), deadline: deadline)
+      case .stop: markStop()
+      }
+    }
+  }
+
+  func schedule(_ entry: ReadyQueue.Entry) {
+    admitMessages()
+    ready.append(entry)
+  }
+
+  func schedule(_ entry: TimerQueue.Entry, deadline: Int64) {
+    timers.add(entry, deadline: deadline)
+  }
+
+  func timerWasCancelled() {
+    timers.entryWasCancelled()
+  }
+
+  func nextDeadline() -> Int64? { timers.nextDeadline() }
+
+  /// Queues the timers whose time has come, the earliest first.
+  func queueDueTimers() {
+    guard timers.count > 0 else { return }
+    let now = clock.now.nanoseconds
+    while let entry = timers.popDue(by: now) {
+      switch entry {
+      case .callback(let handle):
+        handle.queueOwner = nil
+        ready.appendDue(.callback(handle))
+      case .job(let job, let executor):
+        ready.appendDue(.job(job, executor))
+      }
+    }
+  }
+
+  /// Asks the run to end behind everything that was scheduled so far, timers that are due by now among it.
+  func stop() {
+    admitMessages()
+    markStop()
+  }
+
+  private func markStop() {
+    queueDueTimers()
+    ready.markStop()
+  }
+
+  /// Drops every queue. What was dropped is let go of after the queues are empty, since it may call back.
+  func close() {
+    isClosed = true
+    let messages = mailbox.close()
+    let entries = ready.removeAll()
+    let due = timers.removeAll()
+    for case .callback(let handle) in due { handle.queueOwner = nil }
+    for case .callback(let handle) in due { handle.cancel() }
+    for case .callback(let handle) in entries { handle.cancel() }
+    for case .remoteCall(let call) in entries { call.onDrop?() }
+    for case .call(let call) in messages { call.onDrop?() }
+  }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// A call that another thread sent to a loop.
+final class RemoteCall: Sendable {
+  private let body: LoopBound<(EventLoop) throws -> Void>
+  /// Told when the loop closes before it gets to the call.
+  let onDrop: (@Sendable () -> Void)?
+
+  /// The closure was sent, so that no other thread can reach what it captured.
+  init(_ body: sending @escaping (EventLoop) throws -> Void, onDrop: (@Sendable () -> Void)? = nil) {
+    self.body = LoopBound(body)
+    self.onDrop = onDrop
+  }
+
+  func run(on loop: EventLoop) throws { try body.value(loop) }
+}
+
+/// Where other threads leave work for a loop, and what they may know of it. Everything here is safe from any thread.
+final class Mailbox: Sendable {
+  enum Message: Sendable {
+    case call(RemoteCall)
+    case job(UnownedJob, JobExecutor)
+    case timedJob(UnownedJob, JobExecutor, deadline: Int64)
+    case stop
+  }
+
+  private struct State {
+    var messages: [Message] = []
+    /// Ends the loop's poll; nil once the loop is closed.
+    var waker: (any Waker)?
+  }
+
+  private let state: Mutex<State>
+  /// Whether `messages` has any: what the loop looks at before it takes the lock.
+  private let hasMessages = Atomic(false)
+  /// Whether the loop may be blocked in a poll and nobody has woken it yet.
+  private let needsWake = Atomic(false)
+  /// The thread that runs the loop; zero while none does.
+  private let runner = Atomic<UInt>(0)
+
+  init(waker: any Waker) {
+    state = Mutex(State(waker: waker))
+  }
+
+  // MARK: Any thread
+
+  /// Leaves a message; false when the loop is closed.
+  @discardableResult
+  func post(_ message: Message) -> Bool {
+    state.withLock { state in
+      guard let waker = state.waker else { return false }
+      state.messages.append(message)
+      // The loop says that it will sleep and then looks for messages; we add one and then look whether it sleeps. One
+      // of the two sees the other, and of many senders only the first writes to the waker. Under the lock, so that
+      // `close` cannot take the waker's descriptor away meanwhile.
+      hasMessages.store(true, ordering: .sequentiallyConsistent)
+      if needsWake.exchange(false, ordering: .sequentiallyConsistent) { waker.wake() }
+      return true
+    }
+  }
+
+  var isClosed: Bool { state.withLock { $0.waker == nil } }
+
+  var isRunning: Bool { runner.load(ordering: .relaxed) != 0 }
+
+  /// Whether the caller is on the thread that runs the loop.
+  var isOnRunnersThread: Bool { runner.load(ordering: .relaxed) == ThreadIdentity.current.number }
+
+  // MARK: The loop's thread
+
+  func setRunner(_ thread: ThreadIdentity?) {
+    runner.store(thread?.number ?? 0, ordering: .relaxed)
+  }
+
+  var mayHaveMessages: Bool { hasMessages.load(ordering: .acquiring) }
+
+  /// Takes all messages, in their order.
+  func takeAll() -> [Message] {
+    state.withLock { state in
+      hasMessages.store(false, ordering: .relaxed)
+      var taken: [Message] = []
+      swap(&taken, &state.messages)
+      return taken
+    }
+  }
+
+  /// Announces a blocking poll. False when there are messages, so that the loop must not block.
+  func prepareToSleep() -> Bool {
+    needsWake.store(true, ordering: .sequentiallyConsistent)
+    if !hasMessages.load(ordering: .sequentiallyConsistent) { return true }
+    needsWake.store(false, ordering: .relaxed)
+    return false
+  }
+
+  func didWake() {
+    needsWake.store(false, ordering: .relaxed)
+  }
+
+  /// Shuts the door; nobody uses the waker from here on. Tells what was left.
+  func close() -> [Message] {
+    state.withLock { state in
+      state.waker = nil
+      hasMessages.store(false, ordering: .relaxed)
+      var left: [Message] = []
+      swap(&left, &state.messages)
+      return left
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import DequeModule
+
+/// What runs next, first in, first out: callbacks, calls from other threads and Swift jobs in one order, with a mark
+/// where the loop shall stop.
+struct ReadyQueue {
+  enum Entry {
+    case callback(Handle)
+    case remoteCall(RemoteCall)
+    case job(UnownedJob, JobExecutor)
+  }
+
+  private var entries = Deque<Entry>()
+  /// How many entries were ever taken: the position of the first one that is left.
+  private(set) var head = 0
+  /// The position that a run goes up to, no further: everything that was scheduled before the stop lies below it.
+  private(set) var stopMark: Int?
+
+  /// The position behind the last entry.
+  var tail: Int { head + entries.count }
+  var isEmpty: Bool { entries.isEmpty }
+  var count: Int { entries.count }
+
+  mutating func append(_ entry: Entry) { entries.append(entry) }
+
+  /// Adds what became ready in a poll or by the clock. That was due before a stop that still stands, however late the
+  /// loop learns of it, so that it goes in front of the mark.
+  mutating func appendDue(_ entry: Entry) {
+    guard let mark = stopMark else {
+      entries.append(entry)
+      return
+    }
+    entries.insert(entry, at: mark - head)
+    stopMark = mark + 1
+  }
+
+  /// Ends the run behind the present last entry. An earlier stop stands.
+  mutating func markStop() {
+    if stopMark == nil { stopMark = tail }
+  }
+
+  /// Takes the first entry, if its position is below both the limit and the mark.
+  mutating func next(before limit: Int) -> Entry? {
+    // A mark set meanwhile counts more than the limit of the batch, in both directions.
+    guard head < stopMark ?? limit, let entry = entries.popFirst() else { return nil }
+    head += 1
+    return entry
+  }
+
+  /// Whether everything in front of the mark was taken; the mark is then used up.
+  mutating func takeStop() -> Bool {
+    guard let mark = stopMark, head >= mark else { return false }
+    stopMark = nil
+    return true
+  }
+
+  mutating func removeAll() -> [Entry] {
+    let dropped = Array(entries)
+    head += entries.count
+    entries.removeAll()
+    stopMark = nil
+    return dropped
+  }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A loop as other threads may see it: the one door to it. Get it from ``EventLoop/remote``, and pass it anywhere.
+public struct RemoteLoop: Sendable {
+  private let mailbox: Mailbox
+
+  init(_ mailbox: Mailbox) { self.mailbox = mailbox }
+
+  /// Runs a callback on the loop's thread as soon as possible. asyncio's `call_soon_threadsafe`.
+  ///
+  /// Callbacks of one sender run in the order in which it sent them, in one queue with those of `callSoon`. A blocked
+  /// loop is woken once, however many are sent. Callable from any thread, the loop's own too.
+  ///
+  /// - Throws: ``EventLoopError`` `.closed` when the loop is closed.
+  public func callSoonThreadsafe(_ callback: sending @escaping (EventLoop) throws -> Void) throws(EventLoopError) {
+    guard mailbox.post(.call(RemoteCall(callback))) else { throw .closed }
+  }
+
+  /// Stops the loop behind what was sent so far, like ``EventLoop/stop()``.
+  ///
+  /// - Throws: ``EventLoopError`` `.closed` when the loop is closed.
+  public func stop() throws(EventLoopError) {
+    guard mailbox.post(.stop) else { throw .closed }
+  }
+
+  /// Whether the caller is on the thread that runs the loop.
+  public var isOnLoopThread: Bool { mailbox.isOnRunnersThread }
+
+  func post(_ call: RemoteCall) -> Bool { mailbox.post(.call(call)) }
+}

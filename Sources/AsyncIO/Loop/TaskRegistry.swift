@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A task of a loop, whatever its type: what the loop has to know to cancel it, and to see a lost error.
+class TaskRecord {
+  let name: String?
+  let callSite: CallSite
+  /// Where the registry keeps it; nil once the task has ended.
+  fileprivate(set) var slot: Int?
+
+  init(name: String?, callSite: CallSite) {
+    self.name = name
+    self.callSite = callSite
+  }
+
+  func cancel() {}
+
+  /// Whether nobody holds the task any more, so that nobody can ask for its outcome.
+  var isAbandoned: Bool { false }
+
+  /// How messages name the task.
+  final var label: String { name.map { "task \"\($0)\"" } ?? "task" }
+}
+
+final class TypedTaskRecord<Success: Sendable>: TaskRecord {
+  var task: Task<Success, any Error>?
+
+  override func cancel() { task?.cancel() }
+  override var isAbandoned: Bool { isOnlyReference(&task) }
+}
+
+/// The tasks of a loop that have not ended, in the order of their slots, and those that failed and may still be asked.
+struct TaskRegistry {
+  private var records: [TaskRecord?] = []
+  private var freeSlots: [Int] = []
+  /// Tasks that ended with an error while somebody held them.
+  private(set) var failures: [(record: TaskRecord, error: any Error)] = []
+
+  var isEmpty: Bool { freeSlots.count == records.count }
+
+  /// The tasks that have not ended.
+  var running: [TaskRecord] { records.compactMap { $0 } }
+
+  mutating func insert(_ record: TaskRecord) {
+    if let free = freeSlots.popLast() {
+      record.slot = free
+      records[free] = record
+    } else {
+      record.slot = records.count
+      records.append(record)
+    }
+  }
+
+  mutating func remove(_ record: TaskRecord) {
+    guard let slot = record.slot else { return }
+    record.slot = nil
+    records[slot] = nil
+    freeSlots.append(slot)
+  }
+
+  mutating func noteFailure(_ record: TaskRecord, _ error: any Error) {
+    failures.append((record, error))
+  }
+
+  /// Takes the failed tasks that nobody holds any more: their errors are lost.
+  mutating func takeAbandonedFailures() -> [(record: TaskRecord, error: any Error)] {
+    var abandoned: [(record: TaskRecord, error: any Error)] = []
+    failures.removeAll { failure in
+      guard failure.record.isAbandoned else { return false }
+      abandoned.append(failure)
+      return true
+    }
+    return abandoned
+  }
+}

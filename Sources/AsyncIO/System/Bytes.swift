@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension [UInt8] {
+  /// A copy of the span's bytes.
+  init(copying bytes: Span<UInt8>) {
+    self = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+  }
+
+  /// Appends a copy of the span's bytes.
+  mutating func append(copying bytes: Span<UInt8>) {
+    unsafe bytes.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
+  }
+}
+
+extension MutableSpan<UInt8> {
+  /// Copies bytes to the span's start, as many as fit.
+  ///
+  /// - Returns: how many that were.
+  mutating func copyPrefix(of bytes: Span<UInt8>) -> Int {
+    let count = Swift.min(self.count, bytes.count)
+    unsafe withUnsafeMutableBytes { target in
+      unsafe bytes.withUnsafeBytes { source in
+        // Both are at least `count` long, and an exclusive span overlaps with no other.
+        unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[..<count]))
+      }
+    }
+    return count
+  }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+package import SystemPackage
+
+/// Every system call that a loop makes on a descriptor, one method each.
+///
+/// A method retries what a signal interrupted, and throws the call's error number as it is: it translates, it never
+/// decides. Descriptors that it makes are non-blocking and close-on-exec from birth. Tests put a kernel of their own
+/// in front of the real one to inject failures.
+package protocol Kernel: AnyObject, Sendable {
+  /// Nanoseconds on the monotonic clock.
+  func monotonicNanoseconds() -> Int64
+
+  func makePoller() throws(Errno) -> any Poller
+
+  func makeSocket(_ family: AddressFamily, _ kind: SocketKind, _ transportProtocol: Int32) throws(Errno)
+    -> FileDescriptor
+  func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor)
+  func bind(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno)
+  func listen(_ descriptor: FileDescriptor, backlog: Int32) throws(Errno)
+  /// Throws `.wouldBlock`'s cousin `EINPROGRESS` while the connection is being made.
+  func connect(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno)
+  func accept(_ descriptor: FileDescriptor) throws(Errno) -> (FileDescriptor, SocketAddress?)
+  func shutdownWrite(_ descriptor: FileDescriptor) throws(Errno)
+  func close(_ descriptor: FileDescriptor) throws(Errno)
+
+  /// The number of bytes that arrived; zero is the end of the stream.
+  func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int
+  /// The number of bytes taken. A peer that went away is `EPIPE`, never a signal.
+  func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int
+  /// Sends the chunks as one message, without the first `skipping` bytes of the first.
+  func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int
+
+  func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
+  func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
+  func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32
+  func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Int32) throws(Errno)
+  func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool
+  func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno)
+
+  /// A counter that becomes readable when something was added to it. Signal handlers write to it.
+  func makeCounter() throws(Errno) -> FileDescriptor
+  func drainCounter(_ descriptor: FileDescriptor)
+
+  /// Blocks until the name is looked up: never called on a loop's thread but for literal addresses.
+  func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo]
+}
+
+/// What a poller watches a descriptor for.
+package struct Interest: OptionSet, Sendable {
+  package let rawValue: UInt8
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+  package static let read = Interest(rawValue: 1)
+  package static let write = Interest(rawValue: 2)
+}
+
+/// One ready descriptor: for whom it is (the generation tells the number's owners apart), and ready for what.
+package struct PollEvent: Sendable {
+  package var descriptor: Int32
+  package var generation: UInt32
+  /// An error or a hang-up counts as both, so that whoever watches finds out by trying.
+  package var ready: Interest
+
+  package init(descriptor: Int32, generation: UInt32, ready: Interest) {
+    self.descriptor = descriptor
+    self.generation = generation
+    self.ready = ready
+  }
+}
+
+/// The readiness notifier of a platform. It translates, it never decides.
+package protocol Poller: AnyObject {
+  func add(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno)
+  func modify(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno)
+  func remove(_ descriptor: FileDescriptor) throws(Errno)
+  /// Appends what is ready. Waits for at most `timeout` nanoseconds (nil: for ever), never for less.
+  func wait(timeout: Int64?, into events: inout [PollEvent]) throws(Errno)
+  /// Ends a wait from another thread.
+  var waker: any Waker { get }
+  /// Releases the descriptors. Neither the poller nor its waker may be used afterwards.
+  func close()
+}
+
+package protocol Waker: Sendable {
+  func wake()
+}

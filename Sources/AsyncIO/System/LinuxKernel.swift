@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#if os(Linux)
+  import CAsyncIO
+  import Glibc
+  package import SystemPackage
+
+  /// The real system calls.
+  package final class LinuxKernel: Kernel {
+    package static let shared = LinuxKernel()
+
+    private init() {}
+
+    package func monotonicNanoseconds() -> Int64 {
+      var now = timespec()
+      _ = unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+      return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+    }
+
+    package func makePoller() throws(Errno) -> any Poller { try EpollPoller() }
+
+    package func makeSocket(_ family: AddressFamily, _ kind: SocketKind, _ transportProtocol: Int32) throws(Errno)
+      -> FileDescriptor
+    {
+      FileDescriptor(
+        rawValue: try systemCall { socket(family.rawValue, kind.withCreationFlags, transportProtocol) })
+    }
+
+    package func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor) {
+      var pair: [Int32] = [-1, -1]
+      _ = try systemCall { unsafe socketpair(AF_UNIX, kind.withCreationFlags, 0, &pair) }
+      return (FileDescriptor(rawValue: pair[0]), FileDescriptor(rawValue: pair[1]))
+    }
+
+    package func bind(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno) {
+      _ = try systemCall { unsafe address.withPlatformAddress { unsafe Glibc.bind(descriptor.rawValue, $0, $1) } }
+    }
+
+    package func listen(_ descriptor: FileDescriptor, backlog: Int32) throws(Errno) {
+      _ = try systemCall { Glibc.listen(descriptor.rawValue, backlog) }
+    }
+
+    package func connect(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno) {
+      do throws(Errno) {
+        _ = try systemCallOnce {
+          unsafe address.withPlatformAddress { unsafe Glibc.connect(descriptor.rawValue, $0, $1) }
+        }
+      } catch .interrupted {
+        // The kernel goes on by itself; asking again would answer "already connecting".
+        throw .nowInProgress
+      }
+    }
+
+    package func accept(_ descriptor: FileDescriptor) throws(Errno) -> (FileDescriptor, SocketAddress?) {
+      var accepted: Int32 = -1
+      let address = try unsafe SocketAddress { (address, length) throws(Errno) in
+        accepted = try systemCall { unsafe casyncio_accept(descriptor.rawValue, address, length) }
+      }
+      return (FileDescriptor(rawValue: accepted), address)
+    }
+
+    package func shutdownWrite(_ descriptor: FileDescriptor) throws(Errno) {
+      _ = try systemCall { shutdown(descriptor.rawValue, Int32(SHUT_WR)) }
+    }
+
+    package func close(_ descriptor: FileDescriptor) throws(Errno) {
+      do throws(Errno) {
+        _ = try systemCallOnce { Glibc.close(descriptor.rawValue) }
+      } catch .interrupted {
+        // Linux has released the number all the same; closing again could hit its next owner.
+      }
+    }
+
+    package func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+      // The span's memory is ours for the length of the call, and the kernel writes at most its count.
+      try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
+        try systemCall { unsafe recv(descriptor.rawValue, bytes.baseAddress, bytes.count, 0) }
+      }
+    }
+
+    package func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
+      // The kernel only reads, and at most the span's count.
+      try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(Errno) in
+        try systemCall { unsafe Glibc.send(descriptor.rawValue, bytes.baseAddress, bytes.count, sendFlags) }
+      }
+    }
+
+    package func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+      var vectors = unsafe [iovec]()
+      unsafe vectors.reserveCapacity(chunks.count)
+      for (index, chunk) in chunks.prefix(Int(casyncio_max_vectors)).enumerated() {
+        // An array's bytes stay where they are while someone holds it, and `chunks` holds each until the call is over.
+        unsafe chunk.withUnsafeBytes { bytes in
+          let rest = unsafe UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? skipping : 0)...]))
+          unsafe vectors.append(iovec(iov_base: rest.baseAddress, iov_len: rest.count))
+        }
+      }
+      return try withExtendedLifetime(chunks) { () throws(Errno) in
+        try unsafe vectors.withUnsafeMutableBufferPointer { (vectors) throws(Errno) in
+          var message = unsafe msghdr()
+          unsafe message.msg_iov = vectors.baseAddress
+          unsafe message.msg_iovlen = vectors.count
+          return try systemCall { unsafe sendmsg(descriptor.rawValue, &message, sendFlags) }
+        }
+      }
+    }
+
+    /// A peer that went away is an error of the call, never a signal to the process.
+    private let sendFlags = Int32(MSG_NOSIGNAL)
+
+    package func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
+      try unsafe address { unsafe getsockname(descriptor.rawValue, $0, $1) }
+    }
+
+    package func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
+      try unsafe address { unsafe getpeername(descriptor.rawValue, $0, $1) }
+    }
+
+    private func address(_ query: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32)
+      throws(Errno) -> SocketAddress
+    {
+      let address = try unsafe SocketAddress { (address, length) throws(Errno) in
+        _ = try systemCall { unsafe query(address, length) }
+      }
+      guard let address else { throw .addressFamilyNotSupported }
+      return address
+    }
+
+    package func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32 {
+      var value: Int32 = 0
+      var length = socklen_t(MemoryLayout<Int32>.size)
+      _ = try systemCall { unsafe getsockopt(descriptor.rawValue, level, name, &value, &length) }
+      return value
+    }
+
+    package func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Int32) throws(Errno) {
+      var value = value
+      let length = socklen_t(MemoryLayout<Int32>.size)
+      _ = try systemCall { unsafe setsockopt(descriptor.rawValue, level, name, &value, length) }
+    }
+
+    package func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
+      try systemCall { fcntl(descriptor.rawValue, F_GETFL) } & O_NONBLOCK != 0
+    }
+
+    package func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno) {
+      let flags = try systemCall { fcntl(descriptor.rawValue, F_GETFL) }
+      let wanted = nonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
+      if wanted != flags { _ = try systemCall { fcntl(descriptor.rawValue, F_SETFL, wanted) } }
+    }
+
+    package func makeCounter() throws(Errno) -> FileDescriptor {
+      FileDescriptor(rawValue: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+    }
+
+    package func drainCounter(_ descriptor: FileDescriptor) {
+      var count: eventfd_t = 0
+      _ = unsafe eventfd_read(descriptor.rawValue, &count)
+    }
+
+    package func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo] { try query.ask() }
+  }
+
+  /// The kernel of the platform, for sockets that are made without a loop.
+  let platformKernel: any Kernel = LinuxKernel.shared
+
+  extension SocketKind {
+    /// The kind with the flags that make the new descriptor non-blocking and close-on-exec from birth.
+    fileprivate var withCreationFlags: Int32 {
+      rawValue | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    }
+  }
+#endif

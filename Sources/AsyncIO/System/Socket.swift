@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
+
+/// A socket: a descriptor with one owner. asyncio's `socket.socket`.
+///
+/// Sockets that it makes are non-blocking. It belongs to whoever made it until it is handed to a transport or a
+/// server, which then close it; the object stays good for looking at addresses and options. A socket that is dropped
+/// while it is the caller's own is closed.
+///
+/// Not sendable: like everything that a loop works with, it stays on one thread.
+public final class Socket {
+  /// The descriptor; it must not be closed behind the socket's back.
+  public let descriptor: FileDescriptor
+  let kernel: any Kernel
+
+  private enum Owner {
+    case caller, transport, nobody
+  }
+  /// Who will close the descriptor. `nobody` once it is closed.
+  private var owner = Owner.caller
+
+  package init(adopting descriptor: FileDescriptor, kernel: any Kernel) {
+    self.descriptor = descriptor
+    self.kernel = kernel
+  }
+
+  /// Takes over a descriptor that was opened elsewhere, as it is.
+  public convenience init(adopting descriptor: FileDescriptor) {
+    self.init(adopting: descriptor, kernel: platformKernel)
+  }
+
+  /// Makes a non-blocking socket.
+  ///
+  /// - Throws: ``IOError`` for `socket`.
+  public convenience init(
+    _ family: AddressFamily, _ kind: SocketKind = .stream, transportProtocol: Int32 = 0
+  ) throws(IOError) {
+    try self.init(family, kind, transportProtocol: transportProtocol, kernel: platformKernel)
+  }
+
+  package convenience init(
+    _ family: AddressFamily, _ kind: SocketKind, transportProtocol: Int32, kernel: any Kernel
+  ) throws(IOError) {
+    do throws(Errno) {
+      self.init(adopting: try kernel.makeSocket(family, kind, transportProtocol), kernel: kernel)
+    } catch {
+      throw IOError(error, "socket")
+    }
+  }
+
+  /// Makes two sockets that are connected to each other. asyncio's `socket.socketpair`.
+  ///
+  /// - Throws: ``IOError`` for `socketpair`.
+  public static func pair(_ kind: SocketKind = .stream) throws(IOError) -> (Socket, Socket) {
+    do throws(Errno) {
+      let (first, second) = try platformKernel.makeSocketPair(kind)
+      return (Socket(adopting: first), Socket(adopting: second))
+    } catch {
+      throw IOError(error, "socketpair")
+    }
+  }
+
+  deinit {
+    if owner == .caller { try? kernel.close(descriptor) }
+  }
+
+  /// Closes the socket. Further calls do nothing.
+  ///
+  /// A socket that was handed to a transport or server is closed by that one; to close it here is a programmer error.
+  public func close() {
+    precondition(owner != .transport, "Socket.close(): the socket belongs to a transport or server; close that instead")
+    closeDescriptor()
+  }
+
+  /// Whether it was closed.
+  public var isClosed: Bool { owner == .nobody }
+
+  /// Closes it for whoever owns it.
+  func closeDescriptor() {
+    guard owner != .nobody else { return }
+    owner = .nobody
+    // The number is free whatever the answer is, and there is nobody to tell.
+    try? kernel.close(descriptor)
+  }
+
+  /// Hands the descriptor to a transport or server.
+  func handOver(_ operation: String) throws(IOError) {
+    guard owner == .caller else { throw IOError(.badFileDescriptor, operation, "a socket that is closed or in use") }
+    owner = .transport
+  }
+
+  /// Hands the descriptor back to the caller, after a hand-over that came to nothing.
+  func handBack() {
+    if owner == .transport { owner = .caller }
+  }
+}
+
+extension Socket {
+  /// The address that it is bound to; nil when the query fails, as on a closed socket.
+  public var localAddress: SocketAddress? { isClosed ? nil : try? kernel.localAddress(descriptor) }
+
+  /// The peer's address; nil when it has none.
+  public var remoteAddress: SocketAddress? { isClosed ? nil : try? kernel.remoteAddress(descriptor) }
+
+  /// The family of its addresses; nil when the descriptor is no socket.
+  public var family: AddressFamily? { (try? option(.family)).map(AddressFamily.init) }
+
+  /// What it carries; nil when the descriptor is no socket.
+  public var kind: SocketKind? { (try? option(.kind)).map(SocketKind.init) }
+
+  /// Binds it to a local address.
+  ///
+  /// - Throws: ``IOError`` for `bind`, with the address.
+  public func bind(to address: SocketAddress) throws(IOError) {
+    try perform("bind", address.description) { () throws(Errno) in try kernel.bind(descriptor, to: address) }
+  }
+
+  /// Starts to listen.
+  ///
+  /// - Throws: ``IOError`` for `listen`.
+  public func listen(backlog: Int = 100) throws(IOError) {
+    let limit = Int32(clamping: backlog)
+    try perform("listen", localAddress?.description) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit) }
+  }
+
+  /// Begins to connect. On a non-blocking socket it rarely ends here: ``IOError/code`` `EINPROGRESS` says so.
+  ///
+  /// - Throws: ``IOError`` for `connect`, with the address.
+  public func connect(to address: SocketAddress) throws(IOError) {
+    try perform("connect", address.description) { () throws(Errno) in try kernel.connect(descriptor, to: address) }
+  }
+
+  /// Reads what is there, once.
+  ///
+  /// - Returns: at most `maxBytes` bytes; none at the end of the stream.
+  /// - Throws: ``IOError`` for `recv`, with code `EAGAIN` when there is nothing yet.
+  public func receive(maxBytes: Int) throws(IOError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
+    let count = try perform("recv") { () throws(Errno) in
+      var span = bytes.mutableSpan
+      return try kernel.receive(descriptor, into: &span)
+    }
+    bytes.removeSubrange(count...)
+    return bytes
+  }
+
+  /// Sends what the kernel takes, once.
+  ///
+  /// - Returns: how many bytes it took.
+  /// - Throws: ``IOError`` for `send`, with code `EAGAIN` when it takes none now.
+  @discardableResult
+  public func send(_ bytes: [UInt8]) throws(IOError) -> Int {
+    try perform("send") { () throws(Errno) in try kernel.send(descriptor, bytes.span) }
+  }
+
+  /// Reads an option.
+  ///
+  /// - Throws: ``IOError`` for `getsockopt`.
+  public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
+    try perform("getsockopt") { () throws(Errno) in
+      Value(socketOption: try kernel.option(descriptor, level: option.level, name: option.name))
+    }
+  }
+
+  /// Sets an option.
+  ///
+  /// - Throws: ``IOError`` for `setsockopt`.
+  public func setOption<Value>(_ option: SocketOption<Value>, _ value: Value) throws(IOError) {
+    try perform("setsockopt") { () throws(Errno) in
+      try kernel.setOption(descriptor, level: option.level, name: option.name, value.socketOption)
+    }
+  }
+
+  /// Whether its calls return at once.
+  ///
+  /// - Throws: ``IOError`` for `fcntl`.
+  public var isNonBlocking: Bool {
+    get throws(IOError) { try perform("fcntl") { () throws(Errno) in try kernel.isNonBlocking(descriptor) } }
+  }
+
+  /// Makes its calls return at once, or block.
+  ///
+  /// - Throws: ``IOError`` for `fcntl`.
+  public func setNonBlocking(_ nonBlocking: Bool) throws(IOError) {
+    try perform("fcntl") { () throws(Errno) in try kernel.setNonBlocking(descriptor, nonBlocking) }
+  }
+
+  /// Runs a call on the descriptor, unless that is closed: its number may be someone else's by now.
+  private func perform<Answer>(
+    _ operation: String, _ subject: String? = nil, _ call: () throws(Errno) -> Answer
+  ) throws(IOError) -> Answer {
+    let subject = subject ?? "descriptor \(descriptor.rawValue)"
+    guard !isClosed else { throw IOError(.badFileDescriptor, operation, subject) }
+    do throws(Errno) {
+      return try call()
+    } catch {
+      throw IOError(error, operation, subject)
+    }
+  }
+}

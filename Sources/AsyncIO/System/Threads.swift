@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import CAsyncIO
+import Glibc
+
+/// The identity of a thread, for as long as it lives.
+struct ThreadIdentity: Equatable, Sendable {
+  /// Never zero: zero stands for "no thread" where an identity is stored in an atomic.
+  let number: UInt
+
+  static var current: ThreadIdentity { ThreadIdentity(number: UInt(pthread_self())) }
+
+  /// Whether this is the thread that the process began with.
+  static var isMain: Bool { casyncio_is_main_thread() != 0 }
+}
+
+/// A variable that each thread has a value of its own of. The value is not retained: who sets it keeps it alive.
+@safe
+struct ThreadLocal<Value: AnyObject>: Sendable {
+  private let key: pthread_key_t
+
+  init() {
+    var key = pthread_key_t()
+    let code = unsafe pthread_key_create(&key, nil)
+    precondition(code == 0, "no thread-specific key is left in this process")
+    self.key = key
+  }
+
+  var value: Value? {
+    get {
+      // Whoever stored the pointer promised to clear it before the object goes.
+      unsafe pthread_getspecific(key).map { unsafe Unmanaged<Value>.fromOpaque($0).takeUnretainedValue() }
+    }
+    nonmutating set {
+      _ = unsafe pthread_setspecific(key, newValue.map { unsafe UnsafeRawPointer(Unmanaged.passUnretained($0).toOpaque()) })
+    }
+  }
+}
+
+/// A value that belongs to one loop's thread, in a closure that the compiler wants to be able to send.
+///
+/// This is where we, not the compiler, vouch for the isolation: the closures that carry one are run by a loop on its
+/// own thread only (a task prefers the loop's executor, a cancellation goes through the loop's queue), so that the
+/// value never meets another thread.
+struct LoopBound<Value>: @unchecked Sendable {
+  let value: Value
+  init(_ value: Value) { self.value = value }
+}
+
+/// Whether nobody but the caller holds the task: then nobody can ask for its outcome any more.
+func isOnlyReference<Success, Failure>(_ task: inout Task<Success, Failure>?) -> Bool {
+  guard task != nil else { return false }
+  return unsafe withUnsafeMutablePointer(to: &task) { pointer in
+    // A task is one reference to a native object, which is what an AnyObject is too on this platform.
+    unsafe pointer.withMemoryRebound(to: AnyObject.self, capacity: 1) { unsafe isKnownUniquelyReferenced(&$0.pointee) }
+  }
+}
+
+/// libdispatch's main queue, where `MainActor` and `DispatchQueue.main` send their work as long as nobody else serves
+/// them. A loop on the main thread serves it, as CFRunLoop does.
+enum MainDispatchQueue {
+  /// Readable while the queue has work. It belongs to libdispatch.
+  static var descriptor: Int32 { _dispatch_get_main_queue_handle_4CF() }
+
+  /// Runs what is queued. On the main thread only.
+  static func drain() {
+    _dispatch_main_queue_callback_4CF(nil)
+  }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension EventLoop {
+  /// Suspends the calling task until the waiter is resumed. `begin` arranges for that, and may resume at once.
+  ///
+  /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
+  /// throws `CancellationError`.
+  func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
+    check(method)
+    try Task.checkCancellation()
+    let waiter = Waiter()
+    let cancellable = LoopBound(waiter)
+    let door = taskExecutor.door
+    try await withTaskCancellationHandler {
+      try await waiter.suspend { begin(waiter) }
+    } onCancel: {
+      // Whoever cancels may be on any thread; the waiter is the loop's.
+      door.perform { cancellable.value.cancel() }
+    }
+  }
+}
+
+/// Waiters in the order in which they came.
+struct WaiterQueue {
+  private var waiters: [Waiter] = []
+
+  var isEmpty: Bool { waiters.isEmpty }
+
+  mutating func append(_ waiter: Waiter) { waiters.append(waiter) }
+
+  mutating func remove(_ waiter: Waiter) { waiters.removeAll { $0 === waiter } }
+
+  /// Wakes all, in order.
+  mutating func resumeAll(_ result: Result<Void, any Error> = .success(())) {
+    let woken = waiters
+    waiters.removeAll()
+    for waiter in woken { waiter.resume(result) }
+  }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+extension EventLoop {
+  /// How ``EventLoop/run(_:_:)`` sets up a loop and the process around it.
+  public struct Configuration: Sendable {
+    /// Which parts of Swift's concurrency run on the main thread's loop.
+    public enum Adoption: Int, Comparable, Sendable {
+      /// Nothing is replaced. `MainActor` still runs on the main thread, by way of libdispatch's main queue.
+      case none
+      /// `MainActor` alone; unstructured tasks and default actors stay on Swift's own threads.
+      case mainActor
+      /// `MainActor`, unstructured tasks and default actors: one program, one thread.
+      case all
+
+      /// The more is adopted, the greater.
+      public static func < (a: Adoption, b: Adoption) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    /// Which parts of the process the loop adopts, when it runs on the main thread. The first adoption lasts as long
+    /// as the process.
+    public var adoption = Adoption.all
+    /// Debug mode; nil leaves it to the environment variable `ASYNCIODEBUG`.
+    public var debug: Bool?
+    /// Whether the first SIGINT cancels the body, on the main thread, unless the program has a handler of its own. The
+    /// second ends the process at once.
+    public var handlesInterrupt = true
+
+    /// The usual configuration.
+    public init() {}
+  }
+
+  /// Runs a program on a fresh loop. asyncio's `run`.
+  ///
+  /// When the body has ended, all tasks that are left are cancelled and awaited, and the loop is closed. On the main
+  /// thread the loop adopts the process, so that `MainActor` and every plain `Task` run on it.
+  ///
+  /// - Returns: what the body returns.
+  /// - Throws: what the body throws; ``EventLoopError`` `.alreadyRunning` when a loop runs on this thread,
+  ///   `.stoppedBeforeComplete` when the body's loop was stopped, `.interrupted` when SIGINT cancelled it.
+  public static func run<R>(
+    _ configuration: Configuration = Configuration(), _ body: @escaping (EventLoop) async throws -> R
+  ) throws -> R {
+    guard running == nil else { throw EventLoopError.alreadyRunning }
+    let loop = try EventLoop()
+    if let debug = configuration.debug { loop.debug = debug }
+    if ThreadIdentity.isMain { LoopAdoption.adopt(configuration.adoption) }
+    return try loop.runMain(handlesInterrupt: configuration.handlesInterrupt && ThreadIdentity.isMain, body)
+  }
+
+  /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
+  package func runMain<R>(handlesInterrupt: Bool, _ body: @escaping (EventLoop) async throws -> R) throws -> R {
+    let (task, outcome) = startTask { [unowned self] in try await body(self) }
+    let interrupts = handlesInterrupt ? InterruptWatch(self, cancelling: task) : nil
+    defer {
+      cancelAllTasks()
+      interrupts?.end()
+      close()
+    }
+    do {
+      return try runUntilComplete(outcome)
+    } catch is CancellationError where interrupts?.wasInterrupted == true {
+      throw EventLoopError.interrupted
+    }
+  }
+
+  /// Cancels every task of the loop, and runs until they have ended.
+  private func cancelAllTasks() {
+    guard !core.tasks.isEmpty else { return }
+    for record in core.tasks.running { record.cancel() }
+    // A task that stops the loop on its way out must not keep the others from theirs.
+    while !core.tasks.isEmpty {
+      core.onLastTask = { [unowned self] in stop() }
+      do { try runForever() } catch { return }
+    }
+    core.onLastTask = nil
+  }
+}
+
+/// Cancels a task on the first SIGINT, for as long as it lives.
+private final class InterruptWatch {
+  private let loop: EventLoop
+  private let counter: FileDescriptor
+  private(set) var wasInterrupted = false
+
+  /// Nil when the program handles the signal itself.
+  init?(_ loop: EventLoop, cancelling task: Task<Void, any Error>) {
+    guard let counter = try? loop.kernel.makeCounter() else { return nil }
+    self.loop = loop
+    self.counter = counter
+    guard (try? loop.addReader(counter, { [unowned self] in interrupt(task) })) != nil,
+      InterruptSignal.begin(countingOn: counter)
+    else {
+      end(restoring: false)
+      return nil
+    }
+  }
+
+  private func interrupt(_ task: Task<Void, any Error>) {
+    loop.kernel.drainCounter(counter)
+    wasInterrupted = true
+    task.cancel()
+  }
+
+  func end() { end(restoring: true) }
+
+  private func end(restoring: Bool) {
+    if restoring { InterruptSignal.end() }
+    _ = try? loop.removeReader(counter)
+    try? loop.kernel.close(counter)
+  }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What every protocol is told of its transport. asyncio's `BaseProtocol`.
+///
+/// A protocol is an object of the program's own that a transport calls, always on the loop's thread. Every method has a
+/// default that does nothing. An error that a method throws goes to the loop's exception handler.
+public protocol BaseProtocol: AnyObject {
+  /// The transport is gone: called exactly once, after everything else. asyncio's `connection_lost`.
+  ///
+  /// - Parameter error: nil after an end of file or a close of our own; else why the connection broke, an ``IOError``
+  ///   in the case of sockets.
+  func connectionLost(_ error: (any Error)?) throws
+
+  /// More is waiting to be sent than the high-water mark allows: stop writing. asyncio's `pause_writing`.
+  ///
+  /// It may come from inside `write`. It alternates with ``resumeWriting()``.
+  func pauseWriting() throws
+
+  /// What is waiting has shrunk to the low-water mark: go on writing. asyncio's `resume_writing`.
+  func resumeWriting() throws
+}
+
+extension BaseProtocol {
+  /// Does nothing.
+  public func connectionLost(_ error: (any Error)?) {}
+  /// Does nothing.
+  public func pauseWriting() {}
+  /// Does nothing.
+  public func resumeWriting() {}
+}
+
+/// A protocol for a stream of bytes. asyncio's `Protocol`.
+///
+/// The order of calls: ``connectionMade(_:)`` once, ``dataReceived(_:)`` any number of times, ``eofReceived()`` at most
+/// once, ``BaseProtocol/connectionLost(_:)`` once. After an error that one of the first three throws, the transport is
+/// closed with that error.
+public protocol StreamProtocol: BaseProtocol {
+  /// The connection is there; before all else. Keep the transport to write to it. asyncio's `connection_made`.
+  func connectionMade(_ transport: StreamTransport) throws
+
+  /// Bytes have arrived, at least one. asyncio's `data_received`.
+  ///
+  /// The span is a view of the loop's own buffer, for the length of the call: copy what is to stay.
+  func dataReceived(_ data: Span<UInt8>) throws
+
+  /// The peer has ended its side. asyncio's `eof_received`.
+  ///
+  /// - Returns: true to keep the transport open for writing; false, the default, to close it.
+  func eofReceived() throws -> Bool
+}
+
+extension StreamProtocol {
+  /// Does nothing.
+  public func connectionMade(_ transport: StreamTransport) {}
+  /// Does nothing.
+  public func dataReceived(_ data: Span<UInt8>) {}
+  /// Lets the transport close.
+  public func eofReceived() -> Bool { false }
+}
+
+/// A protocol that brings the buffer for what arrives. asyncio's `BufferedProtocol`.
+///
+/// The transport reads straight into the buffer, without a copy: ``withBuffer(sizeHint:_:)``, then
+/// ``bufferUpdated(_:)`` with the number of bytes that were filled in from the buffer's start.
+public protocol BufferedProtocol: StreamProtocol {
+  /// Lends the buffer for one read: call `body` once with where the bytes shall go. asyncio's `get_buffer`.
+  ///
+  /// An array's `mutableSpan` is such a place. An empty one is an error that closes the transport.
+  ///
+  /// - Parameter sizeHint: how much may be there; a buffer of another size will do.
+  func withBuffer(sizeHint: Int, _ body: (inout MutableSpan<UInt8>) throws -> Void) throws
+
+  /// So many bytes, at least one, were put at the start of the buffer. asyncio's `buffer_updated`.
+  func bufferUpdated(_ count: Int) throws
+}
+
+extension BufferedProtocol {
+  /// Passes bytes that arrived elsewhere on through the buffer, in as many pieces as it takes.
+  public func dataReceived(_ data: Span<UInt8>) throws {
+    var start = 0
+    while start < data.count {
+      var copied = 0
+      try withBuffer(sizeHint: data.count - start) { buffer in
+        guard buffer.count > 0 else { throw EventLoopError.emptyBuffer }
+        copied = buffer.copyPrefix(of: data.extracting(start...))
+      }
+      guard copied > 0 else { throw EventLoopError.emptyBuffer }
+      try bufferUpdated(copied)
+      start += copied
+    }
+  }
+}
+
+extension EventLoopError {
+  static let emptyBuffer = EventLoopError(.invalidArgument, "withBuffer: a protocol's buffer must not be empty")
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+import SystemPackage
+
+/// A connected stream of bytes. asyncio's `Transport`.
+///
+/// It is made by `createConnection` or a server, which hand it to the protocol in `connectionMade`. It belongs to its
+/// loop's thread.
+public final class StreamTransport: ReadTransport, WriteTransport {
+  let loop: EventLoop
+  /// Ours to close, which happens right after `connectionLost`.
+  let socket: Socket
+  private var state = StreamTransportState()
+  private var buffer = WriteBuffer()
+  /// Who is called; nil after `connectionLost`.
+  private var receiver: (any StreamProtocol)?
+  /// The receiver once more, where it brings its own buffer.
+  private var bufferedReceiver: (any BufferedProtocol)?
+  /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
+  public let remoteAddress: SocketAddress?
+  private var cachedLocalAddress: SocketAddress?
+  /// Told after `connectionLost`: the server counts its connections.
+  private let onEnd: ((StreamTransport) -> Void)?
+  /// How many writes came after the end.
+  private var lateWrites = 0
+
+  init(
+    _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((StreamTransport) -> Void)? = nil
+  ) {
+    self.loop = loop
+    self.socket = socket
+    self.remoteAddress = remoteAddress
+    self.onEnd = onEnd
+  }
+
+  /// Ties the protocol to the transport: tells it of the connection, then starts to read.
+  func start(_ receiver: any StreamProtocol) {
+    loop.claim(socket.descriptor, for: self)
+    setReceiver(receiver)
+    do {
+      try receiver.connectionMade(self)
+    } catch {
+      protocolFailed("connectionMade", error)
+    }
+    state.didStart()
+    updateInterest()
+  }
+
+  // MARK: Protocol
+
+  /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
+  public func getProtocol() -> (any StreamProtocol)? { receiver }
+
+  /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
+  public func setProtocol(_ newProtocol: any StreamProtocol) {
+    loop.checkThread("StreamTransport.setProtocol")
+    if receiver != nil { setReceiver(newProtocol) }
+  }
+
+  private func setReceiver(_ new: any StreamProtocol) {
+    receiver = new
+    bufferedReceiver = new as? any BufferedProtocol
+  }
+
+  // MARK: Information
+
+  /// The transport's own address; nil once it is gone.
+  public var localAddress: SocketAddress? {
+    if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
+    return cachedLocalAddress
+  }
+
+  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
+
+  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
+
+  // MARK: Reading
+
+  public var isReading: Bool { state.isReading }
+
+  public func pauseReading() {
+    loop.checkThread("StreamTransport.pauseReading")
+    state.pauseReading()
+    updateInterest()
+  }
+
+  public func resumeReading() {
+    loop.checkThread("StreamTransport.resumeReading")
+    state.resumeReading()
+    updateInterest()
+  }
+
+  private func read() {
+    if bufferedReceiver != nil {
+      readIntoProtocolsBuffer()
+      return
+    }
+    let count: Int
+    do throws(Errno) {
+      count = try loop.readBuffer.fill { (target) throws(Errno) in
+        try loop.kernel.receive(socket.descriptor, into: &target)
+      }
+    } catch {
+      readFailed(error)
+      return
+    }
+    guard count > 0 else {
+      receiveEnd()
+      return
+    }
+    do {
+      try loop.readBuffer.withPrefix(count) { try receiver?.dataReceived($0) }
+    } catch {
+      protocolFailed("dataReceived", error)
+    }
+  }
+
+  private func readIntoProtocolsBuffer() {
+    var outcome: Result<Int, Errno>?
+    do {
+      try bufferedReceiver?.withBuffer(sizeHint: EventLoop.readLimit) { target in
+        guard target.count > 0 else { throw EventLoopError.emptyBuffer }
+        do throws(Errno) {
+          outcome = .success(try loop.kernel.receive(socket.descriptor, into: &target))
+        } catch {
+          outcome = .failure(error)
+        }
+      }
+    } catch {
+      protocolFailed("withBuffer", error)
+      return
+    }
+    switch outcome {
+    case .none: protocolFailed("withBuffer", EventLoopError.emptyBuffer)
+    case .failure(let error): readFailed(error)
+    case .success(0): receiveEnd()
+    case .success(let count):
+      do { try bufferedReceiver?.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
+    }
+  }
+
+  private func readFailed(_ error: Errno) {
+    if error == .wouldBlock { return }
+    end(IOError(error, "recv", peerName))
+  }
+
+  private func receiveEnd() {
+    state.reachedEnd()
+    do {
+      if try receiver?.eofReceived() == true { updateInterest() } else { close() }
+    } catch {
+      protocolFailed("eofReceived", error)
+    }
+  }
+
+  // MARK: Writing
+
+  public var canWriteEOF: Bool { true }
+  public var writeBufferSize: Int { buffer.count }
+  public var writeBufferLimits: (low: Int, high: Int) { (buffer.low, buffer.high) }
+
+  public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
+    loop.checkThread("StreamTransport.setWriteBufferLimits")
+    let top = high ?? low.map { 4 * $0 } ?? 0
+    precondition(
+      (low ?? 0) >= 0 && top >= (low ?? 0), "setWriteBufferLimits: low must not be negative, nor above high")
+    perform(buffer.setLimits(high: high, low: low))
+  }
+
+  public func write(_ bytes: Span<UInt8>) {
+    guard admitsWrite("write"), bytes.count > 0 else { return }
+    var sent = 0
+    // What is buffered goes first.
+    if buffer.isEmpty {
+      do throws(Errno) {
+        sent = try loop.kernel.send(socket.descriptor, bytes)
+      } catch {
+        if writeFailed(error) { return }
+      }
+    }
+    guard sent < bytes.count else { return }
+    let signal = buffer.append(bytes.extracting(sent...))
+    updateInterest()
+    perform(signal)
+  }
+
+  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
+  public func writeLines(_ lines: [[UInt8]]) {
+    guard admitsWrite("writeLines") else { return }
+    var sent = 0
+    if buffer.isEmpty {
+      guard lines.contains(where: { !$0.isEmpty }) else { return }
+      do throws(Errno) {
+        sent = try loop.kernel.send(socket.descriptor, gathering: lines, skipping: 0)
+      } catch {
+        if writeFailed(error) { return }
+      }
+    }
+    let signal = buffer.append(contentsOf: lines, skipping: sent)
+    updateInterest()
+    perform(signal)
+  }
+
+  public func writeEOF() {
+    loop.checkThread("StreamTransport.writeEOF")
+    perform(state.endWriting(hasUnsentBytes: !buffer.isEmpty))
+  }
+
+  /// Whether bytes that are written now are sent. After the end they are dropped; after `writeEOF` they are an error of
+  /// the program.
+  private func admitsWrite(_ method: StaticString) -> Bool {
+    loop.checkThread("StreamTransport.write")
+    if state.acceptsWrites { return true }
+    precondition(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
+    lateWrites += 1
+    if lateWrites >= 5 {
+      EventLoop.log.warning("write to a closed connection (\(peerName)), for the \(lateWrites)th time")
+    }
+    return false
+  }
+
+  /// Whether a failed send was the end of the connection.
+  private func writeFailed(_ error: Errno) -> Bool {
+    if error == .wouldBlock { return false }
+    end(IOError(error, "send", peerName))
+    return true
+  }
+
+  private func flush() {
+    let sent: Int
+    do throws(Errno) {
+      sent = try loop.kernel.send(socket.descriptor, gathering: buffer.front, skipping: buffer.firstOffset)
+    } catch {
+      _ = writeFailed(error)
+      return
+    }
+    perform(buffer.consume(sent))
+    // The protocol may have written, or closed, in answer to that.
+    if buffer.isEmpty { perform(state.lastByteWasSent()) }
+    updateInterest()
+  }
+
+  // MARK: Closing
+
+  public var isClosing: Bool { state.isClosing }
+
+  public func close() {
+    loop.checkThread("StreamTransport.close")
+    perform(state.close(hasUnsentBytes: !buffer.isEmpty))
+    updateInterest()
+  }
+
+  public func abort() {
+    loop.checkThread("StreamTransport.abort")
+    end(nil)
+  }
+
+  private func end(_ error: (any Error)?) {
+    perform(state.end(), error)
+  }
+
+  /// Reports what a protocol's method threw, and closes the connection with it.
+  private func protocolFailed(_ method: String, _ error: any Error) {
+    report(method, error)
+    end(error)
+  }
+
+  private func report(_ method: String, _ error: any Error) {
+    var context = ExceptionContext(message: "error in a protocol's \(method)", error: error)
+    context.protocol = receiver
+    context.transport = self
+    loop.callExceptionHandler(context)
+  }
+
+  // MARK: Performing what the state decides
+
+  private func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
+    switch action {
+    case .none:
+      break
+    case .shutDownWriting:
+      // A peer that is gone already is noticed by reading.
+      try? loop.kernel.shutdownWrite(socket.descriptor)
+    case .end:
+      buffer.discard()
+      updateInterest()
+      // After a loop's end there is nobody to call any more.
+      if !loop.isClosed { loop.callSoon { self.finish(error) } }
+    }
+  }
+
+  private func perform(_ signal: WriteBuffer.Signal) {
+    do {
+      switch signal {
+      case .none: break
+      case .pause: try receiver?.pauseWriting()
+      case .resume: try receiver?.resumeWriting()
+      }
+    } catch {
+      report(signal == .pause ? "pauseWriting" : "resumeWriting", error)
+    }
+  }
+
+  private func updateInterest() {
+    guard !loop.isClosed else { return }
+    do throws(Errno) {
+      let interest = state.interest(hasUnsentBytes: !buffer.isEmpty)
+      if loop.readiness.watcher(of: socket.descriptor) === self {
+        try loop.setInterest(interest, for: socket.descriptor)
+      }
+    } catch {
+      end(IOError(error, "epoll", peerName))
+    }
+  }
+
+  /// The last call to the protocol; then everything is let go of.
+  private func finish(_ error: (any Error)?) {
+    do { try receiver?.connectionLost(error) } catch { report("connectionLost", error) }
+    letGo()
+    onEnd?(self)
+  }
+
+  private func letGo() {
+    receiver = nil
+    bufferedReceiver = nil
+    if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
+    socket.closeDescriptor()
+  }
+
+  private var peerName: String { remoteAddress?.description ?? "descriptor \(socket.descriptor.rawValue)" }
+}
+
+extension StreamTransport: ReadinessWatcher {
+  func descriptorIsReady(_ ready: Interest) {
+    if ready.contains(.read), state.isReading { read() }
+    if ready.contains(.write), !buffer.isEmpty { flush() }
+  }
+
+  var ownsDescriptor: Bool { !state.hasEnded }
+
+  func loopWasClosed() {
+    if loop.debug, !state.hasEnded {
+      EventLoop.log.warning("a connection (\(peerName)) was still open when its event loop was closed")
+    }
+    _ = state.end()
+    buffer.discard()
+    letGo()
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What all transports have in common. asyncio's `BaseTransport`.
+public protocol BaseTransport: AnyObject {
+  /// Whether it is closing or closed. asyncio's `is_closing`.
+  var isClosing: Bool { get }
+
+  /// Closes it: reading ends now, what is buffered is sent, then `connectionLost(nil)` is called. asyncio's `close`.
+  func close()
+}
+
+/// A transport that delivers data. asyncio's `ReadTransport`.
+public protocol ReadTransport: BaseTransport {
+  /// Whether data is delivered: not while reading is paused, nor after the end. asyncio's `is_reading`.
+  var isReading: Bool { get }
+
+  /// Stops delivery at once, until ``resumeReading()``. Pausing twice does nothing. asyncio's `pause_reading`.
+  func pauseReading()
+
+  /// Goes on with delivery. asyncio's `resume_reading`.
+  func resumeReading()
+}
+
+/// A transport that takes data. asyncio's `WriteTransport`.
+public protocol WriteTransport: BaseTransport {
+  /// Sends bytes, or buffers what the kernel does not take now. Never blocks, never throws: a failure comes as
+  /// `connectionLost`. asyncio's `write`.
+  func write(_ bytes: Span<UInt8>)
+
+  /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
+  func abort()
+
+  /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
+  var canWriteEOF: Bool { get }
+
+  /// Ends the write side once everything is sent; reading goes on. asyncio's `write_eof`.
+  func writeEOF()
+
+  /// How many bytes are buffered. asyncio's `get_write_buffer_size`.
+  var writeBufferSize: Int { get }
+
+  /// The water marks in bytes. asyncio's `get_write_buffer_limits`.
+  var writeBufferLimits: (low: Int, high: Int) { get }
+
+  /// Sets the water marks, in bytes: the protocol is told to pause when more than `high` are buffered, and to go on
+  /// when `low` or fewer are. asyncio's `set_write_buffer_limits`.
+  ///
+  /// - Parameters:
+  ///   - high: by default four times `low`; without that, 64 KiB.
+  ///   - low: by default a quarter of `high`. It must not be negative or above `high`.
+  func setWriteBufferLimits(high: Int?, low: Int?)
+}
+
+extension WriteTransport {
+  /// Sends bytes, or buffers what the kernel does not take now. asyncio's `write`.
+  public func write(_ bytes: [UInt8]) { write(bytes.span) }
+
+  /// Sends a string's UTF-8 bytes, or buffers what the kernel does not take now. asyncio's `write`.
+  public func write(_ text: String) { write(text.utf8Span.span) }
+}
+
+/// A piece of information about a transport, by the type of its value. asyncio's names for `get_extra_info`.
+public struct ExtraInfoKey<Value> {
+  let read: (StreamTransport) -> Value?
+}
+
+extension ExtraInfoKey where Value == Socket {
+  /// The transport's socket, to look at and to set options on. It stays the transport's.
+  public static var socket: Self { Self { $0.socket } }
+}
+
+extension ExtraInfoKey where Value == SocketAddress {
+  /// The transport's own address.
+  public static var sockname: Self { Self { $0.localAddress } }
+  /// The peer's address.
+  public static var peername: Self { Self { $0.remoteAddress } }
+}
