@@ -12,6 +12,19 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+extension Target {
+  /// A small program, with the settings that a user's has: the language's defaults, and async functions that stay with
+  /// their caller.
+  static func example(_ name: String, argumentParser: Bool = false) -> Target {
+    .executableTarget(
+      name: name,
+      dependencies: ["AsyncIO"]
+        + (argumentParser ? [.product(name: "ArgumentParser", package: "swift-argument-parser")] : []),
+      path: "Examples/\(name)",
+      swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault"), .treatAllWarnings(as: .error)])
+  }
+}
+
 let package = Package(
   name: "swift-asyncio",
   platforms: [.macOS(.v26)],
@@ -22,6 +35,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
   ],
   targets: [
     .target(name: "CAsyncIO"),
@@ -34,5 +48,9 @@ let package = Package(
         .product(name: "DequeModule", package: "swift-collections"),
       ],
       swiftSettings: settings),
+    .example("hello-world"),
+    .example("display-date"),
+    .example("watch-descriptor"),
+    .example("echo-server", argumentParser: true),
   ]
 )

@@ -1,2 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
 #include "CAsyncIO.h"
+
+#if defined(__linux__)
+#include <limits.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+const char *casyncio_errno_name(int code) { return strerrorname_np(code); }
+
+int casyncio_is_main_thread(void) { return getpid() == (pid_t)syscall(SYS_gettid); }
+
+int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout) {
+  return epoll_pwait2(epoll, events, capacity, timeout, NULL);
+}
+
+int casyncio_accept(int listener, struct sockaddr *address, socklen_t *length) {
+  return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int casyncio_counter(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int casyncio_counter_add(int counter) { return eventfd_write(counter, 1); }
+
+int casyncio_counter_drain(int counter) {
+  eventfd_t count;
+  return eventfd_read(counter, &count);
+}
+
+int casyncio_max_vectors(void) { return IOV_MAX; }
+#endif

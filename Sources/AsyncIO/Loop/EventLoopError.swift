@@ -43,6 +43,9 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
   /// Hashes the kind.
   public func hash(into hasher: inout Hasher) { hasher.combine(code) }
 
+  /// Lets `catch EventLoopError.closed` match.
+  public static func ~= (pattern: EventLoopError, error: any Error) -> Bool { (error as? EventLoopError) == pattern }
+
   /// The loop is closed.
   public static let closed = EventLoopError(.closed, "the event loop is closed")
   /// A loop already runs, this one or another on the same thread.

@@ -65,7 +65,7 @@
       let count: Int
       do throws(Errno) {
         count = Int(try rawWait(timeout: timeout))
-      } catch .interrupted {
+      } catch Errno.interrupted {
         // A signal ends the wait early. The loop looks at its queues and comes back.
         return
       }
@@ -88,7 +88,7 @@
       if hasNanosecondWait {
         var limit = timespec(tv_sec: Int(timeout / 1_000_000_000), tv_nsec: Int(timeout % 1_000_000_000))
         do throws(Errno) {
-          return try systemCallOnce { unsafe casyncio_epoll_pwait2(epoll.rawValue, events, capacity, &limit) }
+          return try systemCallOnce { unsafe casyncio_epoll_wait(epoll.rawValue, events, capacity, &limit) }
         } catch .noFunction {
           hasNanosecondWait = false
         }
@@ -109,12 +109,12 @@
     let counter: FileDescriptor
 
     init() throws(Errno) {
-      counter = FileDescriptor(rawValue: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+      counter = FileDescriptor(rawValue: try systemCall { casyncio_counter() })
     }
 
     func wake() {
       // The only failure is a full counter, and then the poller has been told already.
-      _ = eventfd_write(counter.rawValue, 1)
+      _ = casyncio_counter_add(counter.rawValue)
     }
 
     func close() {

@@ -24,7 +24,7 @@ enum InterruptSignal {
     unsafe action.__sigaction_handler.sa_handler = { _ in
       if InterruptSignal.caught.add(1, ordering: .relaxed).oldValue == 0 {
         let saved = errno
-        _ = eventfd_write(InterruptSignal.counter.load(ordering: .relaxed), 1)
+        _ = casyncio_counter_add(InterruptSignal.counter.load(ordering: .relaxed))
         errno = saved
       } else {
         signal(SIGINT, SIG_DFL)

@@ -44,7 +44,7 @@
         _ = try systemCallOnce {
           unsafe address.withPlatformAddress { unsafe Glibc.connect(descriptor.rawValue, $0, $1) }
         }
-      } catch .interrupted {
+      } catch Errno.interrupted {
         // The kernel goes on by itself; asking again would answer "already connecting".
         throw .nowInProgress
       }
@@ -65,7 +65,7 @@
     package func close(_ descriptor: FileDescriptor) throws(Errno) {
       do throws(Errno) {
         _ = try systemCallOnce { Glibc.close(descriptor.rawValue) }
-      } catch .interrupted {
+      } catch Errno.interrupted {
         // Linux has released the number all the same; closing again could hit its next owner.
       }
     }
@@ -87,7 +87,7 @@
     package func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
       var vectors = unsafe [iovec]()
       unsafe vectors.reserveCapacity(chunks.count)
-      for (index, chunk) in chunks.prefix(Int(casyncio_max_vectors)).enumerated() {
+      for (index, chunk) in chunks.prefix(Int(casyncio_max_vectors())).enumerated() {
         // An array's bytes stay where they are while someone holds it, and `chunks` holds each until the call is over.
         unsafe chunk.withUnsafeBytes { bytes in
           let rest = unsafe UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? skipping : 0)...]))
@@ -149,12 +149,11 @@
     }
 
     package func makeCounter() throws(Errno) -> FileDescriptor {
-      FileDescriptor(rawValue: try systemCall { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+      FileDescriptor(rawValue: try systemCall { casyncio_counter() })
     }
 
     package func drainCounter(_ descriptor: FileDescriptor) {
-      var count: eventfd_t = 0
-      _ = unsafe eventfd_read(descriptor.rawValue, &count)
+      _ = casyncio_counter_drain(descriptor.rawValue)
     }
 
     package func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo] { try query.ask() }

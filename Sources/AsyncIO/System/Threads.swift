@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
+import Dispatch  // Brings the library that the main queue lives in.
 import Glibc
 
 /// The identity of a thread, for as long as it lives.

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// Declarations that Swift cannot import by itself: GNU extensions and entry points without a header.
+// What Swift cannot import by itself: GNU extensions, and entry points without a header. The types come from headers
+// as every other module sees them; the extensions are asked for in the source file alone.
 #ifndef CASYNCIO_H
 #define CASYNCIO_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
-#include <limits.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #if defined(__linux__)
+#include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 
-static inline const char *casyncio_errno_name(int code) { return strerrorname_np(code); }
+/// The name of an error number, such as "ECONNREFUSED"; NULL for one that has none.
+const char *casyncio_errno_name(int code);
 
-static inline int casyncio_is_main_thread(void) { return getpid() == (pid_t)syscall(SYS_gettid); }
+/// Whether the caller is the thread that the process began with.
+int casyncio_is_main_thread(void);
 
-static inline int casyncio_accept(int listener, struct sockaddr *address, socklen_t *length) {
-  return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
+/// epoll_pwait2 without a signal mask.
+int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout);
 
-static const int casyncio_max_vectors = IOV_MAX;
+/// accept4 for a descriptor that is non-blocking and close-on-exec from birth.
+int casyncio_accept(int listener, struct sockaddr *address, socklen_t *length);
 
-static inline int casyncio_epoll_pwait2(int epoll, struct epoll_event *events, int capacity,
-                                        const struct timespec *timeout) {
-  return epoll_pwait2(epoll, events, capacity, timeout, NULL);
-}
+/// An eventfd that is non-blocking and close-on-exec from birth.
+int casyncio_counter(void);
+/// Adds one to an eventfd. Safe in a signal handler.
+int casyncio_counter_add(int counter);
+/// Sets an eventfd back to zero.
+int casyncio_counter_drain(int counter);
+
+/// How many chunks one gathering call takes.
+int casyncio_max_vectors(void);
 #endif
 
 // libdispatch's main queue, as a run loop of another library may serve it.

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import AsyncIO
+import Glibc
+
+/// Sends back what arrives, in either of the library's two styles.
+@main
+struct EchoServer: ParsableCommand {
+  enum Style: String, ExpressibleByArgument, CaseIterable {
+    case callbacks, streams
+  }
+
+  static let configuration = CommandConfiguration(
+    commandName: "echo-server", abstract: "A TCP server that sends back what arrives.")
+
+  @Option(help: "The port to listen on; 0 lets the kernel pick one.")
+  var port = 8888
+  @Option(help: "The address or name to listen on.")
+  var host = "127.0.0.1"
+  @Option(help: "How connections are served: by callbacks, or by async code on streams.")
+  var style = Style.streams
+
+  func run() throws {
+    do {
+      try EventLoop.run { loop in
+        let server =
+          switch style {
+          case .callbacks: try await loop.createServer(EchoProtocol.init, host: host, port: port, backlog: 1024)
+          case .streams: try await loop.startServer(host: host, port: port, backlog: 1024, echo)
+          }
+        for socket in server.sockets {
+          if let address = socket.localAddress { print("listening on \(address)") }
+        }
+        fflush(nil)
+        try await server.serveForever()
+      }
+    } catch EventLoopError.interrupted {
+      print("interrupted")
+    }
+  }
+}
+
+/// Sends each piece back from the callback that delivers it.
+final class EchoProtocol: StreamProtocol {
+  private var transport: StreamTransport?
+
+  func connectionMade(_ transport: StreamTransport) { self.transport = transport }
+  func dataReceived(_ data: Span<UInt8>) { transport?.write(data) }
+  func connectionLost(_ error: (any Error)?) { transport = nil }
+
+  // A peer that sends without reading is not read from until it reads.
+  func pauseWriting() { transport?.pauseReading() }
+  func resumeWriting() { transport?.resumeReading() }
+}
+
+/// Sends each piece back from a loop that reads and writes.
+func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
+  for try await chunk in reader { try await writer.send(chunk) }
+}

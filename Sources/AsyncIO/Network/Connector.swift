@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// Makes a connected socket out of addresses, which it tries in turn.
+struct Connector {
+  let loop: EventLoop
+  /// What to bind to before connecting: one of these of the right family. Nil: whatever the kernel picks.
+  var localAddresses: [AddressInfo]?
+
+  /// The first connection that comes about.
+  ///
+  /// - Throws: where all addresses fail, one ``IOError`` that lists each; for a single address its own.
+  func connect(_ addresses: [AddressInfo], subject: String) async throws -> Socket {
+    var failures: [IOError] = []
+    for address in addresses {
+      do {
+        return try await connect(address)
+      } catch let error as IOError {
+        failures.append(error)
+      }
+    }
+    guard let first = failures.first else { throw IOError(.addressNotAvailable, "connect", subject) }
+    throw failures.count == 1 ? first : IOError(first.code, "connect", subject, attempts: failures)
+  }
+
+  private func connect(_ info: AddressInfo) async throws -> Socket {
+    let socket = try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: loop.kernel)
+    do {
+      if let localAddresses { try bind(socket, to: localAddresses, family: info.family) }
+      try await loop.connect(socket, to: info.address)
+      return socket
+    } catch {
+      socket.close()
+      throw error
+    }
+  }
+
+  private func bind(_ socket: Socket, to addresses: [AddressInfo], family: AddressFamily) throws {
+    var failure: IOError?
+    for local in addresses where local.family == family {
+      do {
+        try socket.bind(to: local.address)
+        return
+      } catch {
+        failure = error
+      }
+    }
+    let all = addresses.map(\.address.description).joined(separator: ", ")
+    throw failure ?? IOError(.addressFamilyNotSupported, "bind", "\(all) (no local address of the remote's family)")
+  }
+}
+
+extension EventLoop {
+  /// Connects a non-blocking socket, which stays the caller's.
+  func connect(_ socket: Socket, to address: SocketAddress) async throws {
+    do throws(IOError) {
+      try socket.connect(to: address)
+      return
+    } catch {
+      guard error.code == .nowInProgress else { throw error }
+    }
+    try await waitUntilReady(socket.descriptor, for: .write, "connect")
+    let code = try socket.option(.pendingError)
+    if code != 0 { throw IOError(Errno(rawValue: code), "connect", address.description) }
+  }
+
+  /// Suspends the task until the descriptor, which nobody else may watch, is ready.
+  func waitUntilReady(_ descriptor: FileDescriptor, for interest: Interest, _ operation: StaticString) async throws {
+    try await wait(operation) { waiter in
+      let watcher = OneShotWatcher(self, descriptor, waiter)
+      claim(descriptor, for: watcher)
+      do throws(Errno) {
+        try setInterest(interest, for: descriptor)
+        waiter.onCancel = { self.release(descriptor) }
+      } catch {
+        release(descriptor)
+        waiter.resume(.failure(IOError(error, operation.description, "descriptor \(descriptor.rawValue)")))
+      }
+    }
+  }
+}
+
+/// Wakes a waiter when its descriptor is ready, and lets go of the descriptor.
+private final class OneShotWatcher: ReadinessWatcher {
+  private unowned let loop: EventLoop
+  private let descriptor: FileDescriptor
+  private let waiter: Waiter
+
+  init(_ loop: EventLoop, _ descriptor: FileDescriptor, _ waiter: Waiter) {
+    self.loop = loop
+    self.descriptor = descriptor
+    self.waiter = waiter
+  }
+
+  var ownsDescriptor: Bool { true }
+
+  func descriptorIsReady(_ ready: Interest) {
+    loop.release(descriptor)
+    waiter.resume()
+  }
+
+  func loopWasClosed() {}
+}

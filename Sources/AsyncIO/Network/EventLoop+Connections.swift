@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+extension EventLoop {
+  /// Connects to a host and port, and ties a protocol of the factory's to the connection. asyncio's
+  /// `create_connection`.
+  ///
+  /// The host's addresses are tried in order until one answers. Then the factory is called, the protocol's
+  /// `connectionMade`, and reading begins, before this returns. Name look-ups run on threads of their own. The socket
+  /// has `TCP_NODELAY` set.
+  ///
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - host: a name or an address; empty means this machine.
+  ///   - port: 1 to 65535.
+  ///   - family: restricts the addresses to one family.
+  ///   - protocol: the transport protocol's number for the look-up; 0 for any.
+  ///   - flags: flags for the look-up.
+  ///   - localAddress: host and port to bind to before connecting; those are looked up too.
+  /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` when none of them answers, with the error
+  ///   of each; `CancellationError` when the task is cancelled, and then nothing is left behind; what the factory
+  ///   throws.
+  public func createConnection<P: StreamProtocol>(
+    _ factory: () throws -> P, host: String, port: Int, family: AddressFamily = .unspecified,
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    check("createConnection")
+    let addresses = try await lookUp(
+      host: host, port: port, family: family, transportProtocol: `protocol`, flags: flags, operation: "connect")
+    var connector = Connector(loop: self)
+    if let localAddress {
+      connector.localAddresses = try await lookUp(
+        host: localAddress.host, port: localAddress.port, family: family, transportProtocol: `protocol`, flags: flags,
+        operation: "bind")
+    }
+    let socket = try await connector.connect(addresses, subject: "\(host):\(port)")
+    do {
+      return try attach(factory, socket)
+    } catch {
+      socket.close()
+      throw error
+    }
+  }
+
+  /// Ties a protocol of the factory's to a socket that is connected already. asyncio's `create_connection` with `sock`.
+  ///
+  /// The socket is made non-blocking, and belongs to the transport from here on.
+  ///
+  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use, not connected,
+  ///   listening or not a stream; it then stays the caller's. What the factory throws.
+  public func createConnection<P: StreamProtocol>(
+    _ factory: () throws -> P, socket: Socket
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    check("createConnection")
+    return try adopt(factory, socket, "createConnection")
+  }
+
+  /// Ties a protocol of the factory's to a socket that was accepted outside of the loop. asyncio's
+  /// `connect_accepted_socket`.
+  ///
+  /// - Throws: as ``createConnection(_:socket:)``.
+  public func connectAcceptedSocket<P: StreamProtocol>(
+    _ factory: () throws -> P, socket: Socket
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    check("connectAcceptedSocket")
+    return try adopt(factory, socket, "connectAcceptedSocket")
+  }
+
+  private func adopt<P: StreamProtocol>(
+    _ factory: () throws -> P, _ socket: Socket, _ operation: String
+  ) throws -> (transport: StreamTransport, protocol: P) {
+    try socket.requireStream(operation)
+    if try socket.option(.acceptsConnections) {
+      throw EventLoopError(.invalidArgument, "\(operation): the socket listens; a connected one is needed")
+    }
+    guard socket.remoteAddress != nil else { throw IOError(.socketNotConnected, operation, "the given socket") }
+    try socket.setNonBlocking(true)
+    return try attach(factory, socket)
+  }
+
+  /// Makes protocol and transport for a connected socket. When the factory throws, the socket is the caller's again.
+  func attach<P: StreamProtocol>(
+    _ factory: () throws -> P, _ socket: Socket, remoteAddress: SocketAddress? = nil,
+    onEnd: ((StreamTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
+  ) throws -> (transport: StreamTransport, protocol: P) {
+    try socket.handOver("connect")
+    let receiver: P
+    do {
+      receiver = try factory()
+    } catch {
+      socket.handBack()
+      throw error
+    }
+    let remote = remoteAddress ?? socket.remoteAddress
+    // Refused by sockets that are not TCP's, which need it as little.
+    if remote?.port != nil { try? socket.setOption(.noDelay, true) }
+    let transport = StreamTransport(self, socket, remoteAddress: remote, onEnd: onEnd)
+    onStart?(transport)
+    transport.start(receiver)
+    return (transport, receiver)
+  }
+}
+
+extension Socket {
+  /// Rejects what cannot carry a stream.
+  func requireStream(_ operation: String) throws {
+    guard !isClosed else { throw IOError(.badFileDescriptor, operation, "a closed socket") }
+    guard let kind else { throw IOError(.notSocket, operation, "descriptor \(descriptor.rawValue)") }
+    guard kind == .stream else {
+      throw EventLoopError(.invalidArgument, "\(operation): the socket is not a stream socket")
+    }
+  }
+}

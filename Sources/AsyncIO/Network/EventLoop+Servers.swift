@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+extension EventLoop {
+  /// Listens on a host and port, and calls the factory for each connection. asyncio's `create_server`.
+  ///
+  /// - Parameters:
+  ///   - factory: makes the protocol of each connection.
+  ///   - host: a name or an address; nil or empty means all interfaces, with one socket for IPv4 and one for IPv6.
+  ///   - port: 0 to 65535; 0 lets the kernel pick one, the same for every socket. See ``Server/sockets``.
+  ///   - family: restricts the addresses to one family.
+  ///   - flags: flags for the look-up.
+  ///   - backlog: how many connections the kernel keeps waiting, and how many one readiness accepts.
+  ///   - reuseAddress: whether to take a port whose former connections still time out; nil means yes.
+  ///   - reusePort: whether other sockets may listen on the same port, if they ask for it too.
+  ///   - keepAlive: whether to probe silent peers.
+  ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
+  /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` with the address when one is taken or not
+  ///   ours, and then nothing is left open.
+  public func createServer<P: StreamProtocol>(
+    _ factory: @escaping () throws -> P, host: String? = nil, port: Int, family: AddressFamily = .unspecified,
+    flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
+    keepAlive: Bool = false, startServing: Bool = true
+  ) async throws -> Server {
+    try await createServer(
+      factory, hosts: [host ?? ""], port: port, family: family, flags: flags, backlog: backlog,
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+  }
+
+  /// Listens on several hosts. An address that occurs twice is bound once. asyncio's `create_server`.
+  ///
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  public func createServer<P: StreamProtocol>(
+    _ factory: @escaping () throws -> P, hosts: [String], port: Int, family: AddressFamily = .unspecified,
+    flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
+    keepAlive: Bool = false, startServing: Bool = true
+  ) async throws -> Server {
+    check("createServer")
+    var addresses: [AddressInfo] = []
+    for host in hosts {
+      let found = try await lookUp(host: host, port: port, family: family, flags: flags, operation: "bind")
+      for info in found where !addresses.contains(where: { $0.address == info.address }) { addresses.append(info) }
+    }
+    let binder = Binder(
+      kernel: kernel, reuseAddress: reuseAddress ?? true, reusePort: reusePort, keepAlive: keepAlive)
+    return try makeServer(factory, try binder.bind(addresses), backlog: backlog, startServing: startServing)
+  }
+
+  /// Listens on a socket that is bound already. asyncio's `create_server` with `sock`.
+  ///
+  /// The socket is made non-blocking, keeps its descriptor, and belongs to the server from here on.
+  ///
+  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use or not a stream;
+  ///   it then stays the caller's.
+  public func createServer<P: StreamProtocol>(
+    _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, startServing: Bool = true
+  ) async throws -> Server {
+    check("createServer")
+    try socket.requireStream("createServer")
+    if socket.remoteAddress != nil {
+      throw EventLoopError(.invalidArgument, "createServer: the socket is connected; a listening one is needed")
+    }
+    try socket.setNonBlocking(true)
+    return try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
+  }
+
+  private func makeServer<P: StreamProtocol>(
+    _ factory: @escaping () throws -> P, _ sockets: [Socket], backlog: Int, startServing: Bool
+  ) throws -> Server {
+    let server = try Server(self, sockets, backlog: backlog, factory)
+    guard startServing else { return server }
+    do {
+      try server.startServing()
+    } catch {
+      server.close()
+      throw error
+    }
+    return server
+  }
+}
+
+/// Makes the sockets of a server.
+private struct Binder {
+  let kernel: any Kernel
+  let reuseAddress: Bool
+  let reusePort: Bool
+  let keepAlive: Bool
+
+  /// How often to look for a port that is free in every family.
+  private static let attempts = 16
+
+  /// One bound socket for each address; on one and the same port where the kernel picks it.
+  func bind(_ addresses: [AddressInfo]) throws(IOError) -> [Socket] {
+    let picksPort = addresses.allSatisfy { $0.address.port == 0 }
+    for _ in 1..<Binder.attempts {
+      do throws(IOError) {
+        return try bindOnce(addresses, picksPort: picksPort)
+      } catch {
+        // The port that the first family got may be taken in the second: only the whole can be tried again.
+        guard picksPort, addresses.count > 1, error.code == .addressInUse else { throw error }
+      }
+    }
+    return try bindOnce(addresses, picksPort: picksPort)
+  }
+
+  private func bindOnce(_ addresses: [AddressInfo], picksPort: Bool) throws(IOError) -> [Socket] {
+    var sockets: [Socket] = []
+    var port: UInt16?
+    var failure: IOError?
+    do throws(IOError) {
+      for info in addresses {
+        let address = port.map(info.address.withPort) ?? info.address
+        do throws(IOError) {
+          let socket = try bind(info, to: address)
+          sockets.append(socket)
+          if picksPort, port == nil { port = socket.localAddress?.port }
+        } catch {
+          // A machine may know names of a family that it does not speak.
+          guard error.code == .addressFamilyNotSupported || error.code == .addressNotAvailable else { throw error }
+          failure = error
+        }
+      }
+      if sockets.isEmpty { throw failure ?? IOError(.addressNotAvailable, "bind", "no address") }
+    } catch {
+      for socket in sockets { socket.close() }
+      throw error
+    }
+    return sockets
+  }
+
+  private func bind(_ info: AddressInfo, to address: SocketAddress) throws(IOError) -> Socket {
+    let socket = try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: kernel)
+    do throws(IOError) {
+      if reuseAddress { try socket.setOption(.reuseAddress, true) }
+      if reusePort { try socket.setOption(.reusePort, true) }
+      if keepAlive { try socket.setOption(.keepAlive, true) }
+      // Else the IPv6 socket takes the IPv4 port as well, and whichever comes second fails.
+      if info.family == .ipv6 { try socket.setOption(.ipv6Only, true) }
+      try socket.bind(to: address)
+    } catch {
+      socket.close()
+      throw error
+    }
+    return socket
+  }
+}

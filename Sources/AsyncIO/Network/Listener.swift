@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// Accepts connections on one listening socket.
+final class Listener: ReadinessWatcher {
+  /// How long to wait after the machine ran out of descriptors or memory.
+  static let pause = Duration.seconds(1)
+
+  private let loop: EventLoop
+  let socket: Socket
+  /// How many connections one readiness accepts at the most, and how many the kernel queues.
+  private let backlog: Int
+  /// Who takes the connections; nil once closed, since the server and this refer to each other.
+  private var accepted: ((Socket, SocketAddress?) -> Void)?
+  private var isListening = false
+  /// Runs out when accepting goes on; nil while it goes on.
+  private var pauseTimer: TimerHandle?
+
+  init(_ loop: EventLoop, _ socket: Socket, backlog: Int, accepted: @escaping (Socket, SocketAddress?) -> Void) {
+    self.loop = loop
+    self.socket = socket
+    self.backlog = backlog
+    self.accepted = accepted
+    loop.claim(socket.descriptor, for: self)
+  }
+
+  func start() throws(IOError) {
+    guard !isListening else { return }
+    try socket.listen(backlog: backlog)
+    do throws(Errno) {
+      try loop.setInterest(.read, for: socket.descriptor)
+    } catch {
+      throw IOError(error, "listen", socket.localAddress?.description)
+    }
+    isListening = true
+  }
+
+  func close() {
+    isListening = false
+    accepted = nil
+    pauseTimer?.cancel()
+    pauseTimer = nil
+    if !loop.isClosed { loop.release(socket.descriptor) }
+    socket.closeDescriptor()
+  }
+
+  func descriptorIsReady(_ ready: Interest) {
+    for _ in 0..<max(1, backlog) {
+      // A protocol may close its server from `connectionMade`.
+      guard isListening, pauseTimer == nil else { return }
+      do throws(Errno) {
+        let (descriptor, address) = try loop.kernel.accept(socket.descriptor)
+        accepted?(Socket(adopting: descriptor, kernel: loop.kernel), address)
+      } catch {
+        handle(error)
+        return
+      }
+    }
+  }
+
+  private func handle(_ error: Errno) {
+    switch error {
+    case .wouldBlock, Errno.interrupted, .connectionAbort, .networkDown, .protocolError, .protocolNotAvailable, .hostIsDown,
+      .noRouteToHost, .networkUnreachable:
+      // Nothing there, or a connection that broke before we got to it.
+      return
+    default:
+      // The pending connection keeps the socket readable: without a pause the loop would spin.
+      var context = ExceptionContext(
+        message: "accepting connections failed; trying again in \(Listener.pause)",
+        error: IOError(error, "accept", socket.localAddress?.description))
+      context.socket = socket
+      loop.callExceptionHandler(context)
+      guard isListening else { return }
+      try? loop.setInterest([], for: socket.descriptor)
+      pauseTimer = loop.callLater(Listener.pause) { [unowned self] in
+        pauseTimer = nil
+        try loop.setInterest(.read, for: socket.descriptor)
+      }
+    }
+  }
+
+  var ownsDescriptor: Bool { true }
+
+  func loopWasClosed() { close() }
+}

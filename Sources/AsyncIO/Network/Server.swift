@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Listening sockets and the connections that they accepted. asyncio's `Server`.
+///
+/// It is made by `createServer` or `startServer`, and belongs to its loop's thread. It serves until it is closed,
+/// whether or not somebody holds it.
+public final class Server {
+  private let loop: EventLoop
+  private var listeners: [Listener] = []
+  /// The connections that have not ended.
+  private var connections: [ObjectIdentifier: StreamTransport] = [:]
+  private var closeWaiters = WaiterQueue()
+  /// Whether it was closed.
+  private var isClosed = false
+  /// Whether it accepts connections. asyncio's `is_serving`.
+  public private(set) var isServing = false
+  private var isServingForever = false
+
+  init<P: StreamProtocol>(
+    _ loop: EventLoop, _ sockets: [Socket], backlog: Int, _ factory: @escaping () throws -> P
+  ) throws {
+    self.loop = loop
+    for socket in sockets { try socket.handOver("createServer") }
+    // The listeners keep the server alive as long as it serves.
+    listeners = sockets.map { socket in
+      Listener(loop, socket, backlog: backlog) { self.accept($0, $1, factory) }
+    }
+  }
+
+  private func accept<P: StreamProtocol>(
+    _ socket: Socket, _ address: SocketAddress?, _ factory: () throws -> P
+  ) {
+    do {
+      _ = try loop.attach(
+        factory, socket, remoteAddress: address,
+        onEnd: { [self] transport in
+          connections[ObjectIdentifier(transport)] = nil
+          wakeIfOver()
+        },
+        onStart: { [self] transport in connections[ObjectIdentifier(transport)] = transport })
+    } catch {
+      socket.close()
+      var context = ExceptionContext(message: "the protocol factory of a server threw", error: error)
+      context.socket = socket
+      loop.callExceptionHandler(context)
+    }
+  }
+
+  /// The listening sockets, to look at; none once it is closed. asyncio's `sockets`.
+  public var sockets: [Socket] { listeners.map(\.socket) }
+
+  /// How many accepted connections have not ended.
+  public var connectionCount: Int { connections.count }
+
+  /// Begins to accept connections. Does nothing when it does so already. asyncio's `start_serving`.
+  ///
+  /// - Throws: ``EventLoopError`` `.serverState` when it is closed; ``IOError`` for `listen`.
+  public func startServing() throws {
+    loop.check("Server.startServing")
+    guard !isClosed else { throw EventLoopError(.serverState, "startServing: the server is closed") }
+    guard !isServing else { return }
+    for listener in listeners { try listener.start() }
+    isServing = true
+  }
+
+  /// Accepts connections until the task is cancelled. asyncio's `serve_forever`.
+  ///
+  /// The cancellation closes the server and its connections, waits until they have ended, and is thrown on.
+  ///
+  /// - Throws: `CancellationError`; ``EventLoopError`` `.serverState` when it is closed, or another task does this
+  ///   already; ``IOError`` for `listen`.
+  public func serveForever() async throws {
+    guard !isServingForever else {
+      throw EventLoopError(.serverState, "serveForever: another task serves with this server already")
+    }
+    try startServing()
+    isServingForever = true
+    defer { isServingForever = false }
+    do {
+      while true { try await loop.wait("Server.serveForever") { _ in } }
+    } catch {
+      close()
+      closeClients()
+      await waitUntilOver()
+      throw error
+    }
+  }
+
+  /// Stops listening, at once. asyncio's `close`.
+  ///
+  /// Connections that were accepted stay open. Closing twice does nothing.
+  public func close() {
+    loop.checkThread("Server.close")
+    guard !isClosed else { return }
+    isClosed = true
+    isServing = false
+    let closing = listeners
+    listeners.removeAll()
+    for listener in closing { listener.close() }
+    wakeIfOver()
+  }
+
+  /// Closes the connections that were accepted, after what they have buffered is sent. asyncio's `close_clients`.
+  public func closeClients() {
+    for transport in Array(connections.values) { transport.close() }
+  }
+
+  /// Ends the connections that were accepted, at once. asyncio's `abort_clients`.
+  public func abortClients() {
+    for transport in Array(connections.values) { transport.abort() }
+  }
+
+  /// Waits until the server is closed and all its connections have ended. asyncio's `wait_closed`.
+  ///
+  /// - Throws: `CancellationError` when the task is cancelled.
+  public func waitClosed() async throws {
+    guard !isOver else { return }
+    try await loop.wait("Server.waitClosed") { waiter in
+      closeWaiters.append(waiter)
+      waiter.onCancel = { self.closeWaiters.remove(waiter) }
+    }
+  }
+
+  /// The same for a task that is cancelled already.
+  private func waitUntilOver() async {
+    guard !isOver else { return }
+    let waiter = Waiter()
+    try? await waiter.suspend { closeWaiters.append(waiter) }
+  }
+
+  private var isOver: Bool { isClosed && connections.isEmpty }
+
+  private func wakeIfOver() {
+    if isOver { closeWaiters.resumeAll() }
+  }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension EventLoop {
+  /// Handles one connection of a stream server.
+  public typealias StreamHandler = (StreamReader, StreamWriter) async throws -> Void
+
+  /// Connects to a host and port. asyncio's `open_connection`.
+  ///
+  /// - Parameters:
+  ///   - limit: the reader's limit, in bytes.
+  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:)``; ``EventLoopError``
+  ///   `.invalidArgument` for a limit of zero or less.
+  public func openConnection(
+    host: String, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil
+  ) async throws -> (reader: StreamReader, writer: StreamWriter) {
+    let (transport, connection) = try await createConnection(
+      { try StreamConnection(self, limit: limit) }, host: host, port: port, family: family, protocol: `protocol`,
+      flags: flags, localAddress: localAddress)
+    return (connection.reader, StreamWriter(transport, connection))
+  }
+
+  /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
+  ///
+  /// - Throws: as ``createConnection(_:socket:)``.
+  public func openConnection(
+    socket: Socket, limit: Int = StreamReader.defaultLimit
+  ) async throws -> (reader: StreamReader, writer: StreamWriter) {
+    let (transport, connection) = try await createConnection({ try StreamConnection(self, limit: limit) }, socket: socket)
+    return (connection.reader, StreamWriter(transport, connection))
+  }
+
+  /// Listens on a host and port, and runs the handler as a task for each connection. asyncio's `start_server`.
+  ///
+  /// A connection is closed when its handler lets go of the writer, at the latest when it returns. An error that the
+  /// handler throws goes to the exception handler, and its connection is closed.
+  ///
+  /// - Parameters:
+  ///   - handler: what to do with a connection.
+  ///   - limit: the readers' limit, in bytes.
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  public func startServer(
+    host: String? = nil, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
+    keepAlive: Bool = false, startServing: Bool = true, _ handler: @escaping StreamHandler
+  ) async throws -> Server {
+    try await createServer(
+      streamFactory(limit, handler), host: host, port: port, family: family, flags: flags, backlog: backlog,
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+  }
+
+  /// Listens on several hosts, and runs the handler as a task for each connection. asyncio's `start_server`.
+  ///
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  public func startServer(
+    hosts: [String], port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
+    keepAlive: Bool = false, startServing: Bool = true, _ handler: @escaping StreamHandler
+  ) async throws -> Server {
+    try await createServer(
+      streamFactory(limit, handler), hosts: hosts, port: port, family: family, flags: flags, backlog: backlog,
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+  }
+
+  /// Listens on a socket that is bound already. asyncio's `start_server` with `sock`.
+  ///
+  /// - Throws: as ``createServer(_:socket:backlog:startServing:)``.
+  public func startServer(
+    socket: Socket, limit: Int = StreamReader.defaultLimit, backlog: Int = 100, startServing: Bool = true,
+    _ handler: @escaping StreamHandler
+  ) async throws -> Server {
+    try await createServer(streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing)
+  }
+
+  private func streamFactory(
+    _ limit: Int, _ handler: @escaping StreamHandler
+  ) throws -> () throws -> StreamConnection {
+    // Fails now rather than with each connection.
+    _ = try StreamReader(self, limit: limit)
+    return { [unowned self] in
+      try StreamConnection(self, limit: limit) { reader, writer in
+        self.serve(reader, writer, handler)
+      }
+    }
+  }
+
+  private func serve(_ reader: StreamReader, _ writer: StreamWriter, _ handler: @escaping StreamHandler) {
+    // The task's closure holds the writer until the handler is done with it: dropping it closes the connection.
+    createTask { [weak self] in
+      do {
+        try await handler(reader, writer)
+      } catch is CancellationError {
+        writer.close()
+      } catch {
+        var context = ExceptionContext(message: "error in the handler of a stream connection", error: error)
+        context.transport = writer.transport
+        self?.callExceptionHandler(context)
+        writer.close()
+      }
+    }
+  }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Writes a stream of bytes, with back-pressure by async calls. asyncio's `StreamWriter`.
+///
+/// It comes from `openConnection` or `startServer`, and belongs to its loop's thread. A connection whose writer is
+/// dropped is closed.
+public final class StreamWriter {
+  /// The transport below. asyncio's `transport`.
+  public let transport: StreamTransport
+  private let connection: StreamConnection
+
+  init(_ transport: StreamTransport, _ connection: StreamConnection) {
+    self.transport = transport
+    self.connection = connection
+  }
+
+  deinit {
+    // The last reference may go wherever a task ends.
+    let transport = LoopBound(transport)
+    transport.value.loop.taskExecutor.door.perform {
+      if !transport.value.isClosing { transport.value.close() }
+    }
+  }
+
+  /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
+  public func write(_ bytes: Span<UInt8>) { transport.write(bytes) }
+
+  /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
+  public func write(_ bytes: [UInt8]) { transport.write(bytes) }
+
+  /// Sends a string's UTF-8 bytes, or buffers what the kernel does not take now. asyncio's `write`.
+  public func write(_ text: String) { transport.write(text) }
+
+  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
+  public func writeLines(_ lines: [[UInt8]]) { transport.writeLines(lines) }
+
+  /// Waits until little enough is buffered to go on writing. asyncio's `drain`.
+  ///
+  /// Returns at once as long as less than the high-water mark is buffered. Any number of tasks may wait.
+  ///
+  /// - Throws: ``IOError`` when the connection broke or was closed; `CancellationError`, and then what is buffered is
+  ///   still sent.
+  public func drain() async throws { try await connection.drain(transport) }
+
+  /// Writes and drains.
+  ///
+  /// - Throws: as ``drain()``.
+  public func send(_ bytes: [UInt8]) async throws {
+    write(bytes)
+    try await drain()
+  }
+
+  /// Writes a string's UTF-8 bytes and drains.
+  ///
+  /// - Throws: as ``drain()``.
+  public func send(_ text: String) async throws {
+    write(text)
+    try await drain()
+  }
+
+  /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
+  public var canWriteEOF: Bool { transport.canWriteEOF }
+
+  /// Ends the write side once everything is sent; reading goes on. asyncio's `write_eof`.
+  public func writeEOF() { transport.writeEOF() }
+
+  /// Closes the connection once everything is sent. asyncio's `close`.
+  public func close() { transport.close() }
+
+  /// Whether it is closing or closed. asyncio's `is_closing`.
+  public var isClosing: Bool { transport.isClosing }
+
+  /// Waits until the connection is closed. asyncio's `wait_closed`.
+  ///
+  /// - Throws: ``IOError`` when the connection broke; `CancellationError` when the task is cancelled.
+  public func waitClosed() async throws { try await connection.waitClosed() }
+
+  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { transport.getExtraInfo(key) }
+}
