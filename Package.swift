@@ -12,6 +12,12 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+let testSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
 extension Target {
   /// A small program, with the settings that a user's has: the language's defaults, and async functions that stay with
   /// their caller.
@@ -48,6 +54,14 @@ let package = Package(
         .product(name: "DequeModule", package: "swift-collections"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "AsyncIOTests",
+      dependencies: [
+        "AsyncIO",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: testSettings),
     .example("hello-world"),
     .example("display-date"),
     .example("watch-descriptor"),

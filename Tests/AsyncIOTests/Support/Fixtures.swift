@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Makes a loop on a kernel of its own, lends both, closes the loop, and fails the test when a descriptor is left.
+func withLoop<R>(
+  sourceLocation: SourceLocation = #_sourceLocation, _ body: (EventLoop, TestKernel) throws -> R
+) throws -> R {
+  CapturedLog.install()
+  let kernel = TestKernel()
+  let loop = try EventLoop(kernel: kernel)
+  let watchdog = loop.callLater(.seconds(30)) {
+    Issue.record("the test's loop ran for 30 seconds", sourceLocation: sourceLocation)
+    loop.stop()
+  }
+  defer {
+    watchdog.cancel()
+    loop.close()
+    #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
+  }
+  return try body(loop, kernel)
+}
+
+/// Runs an async test on a loop as ``EventLoop/run(_:_:)`` would, and fails it when a descriptor is left.
+func runLoop<R>(
+  sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (EventLoop, TestKernel) async throws -> R
+) throws -> R {
+  CapturedLog.install()
+  let kernel = TestKernel()
+  let loop = try EventLoop(kernel: kernel)
+  let watchdog = loop.callLater(.seconds(30)) {
+    Issue.record("the test's loop ran for 30 seconds", sourceLocation: sourceLocation)
+    loop.stop()
+  }
+  defer {
+    watchdog.cancel()
+    #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
+  }
+  return try loop.runMain(handlesInterrupt: false) { try await body($0, kernel) }
+}
+
+extension EventLoop {
+  /// Lets the loop turn until the condition holds; fails the test when that takes more than 20 seconds.
+  func until(
+    _ comment: Comment? = nil, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
+  ) async throws {
+    let deadline = time.advanced(by: .seconds(20))
+    while try !condition() {
+      guard time < deadline else {
+        Issue.record(comment ?? "a condition did not come true", sourceLocation: sourceLocation)
+        throw ConditionTimedOut()
+      }
+      try await sleep(for: .milliseconds(1))
+    }
+  }
+
+  /// Sets a handler that collects what is reported.
+  func collectErrors() -> ErrorCollector {
+    let collector = ErrorCollector()
+    setExceptionHandler { _, context in collector.contexts.append(context) }
+    return collector
+  }
+}
+
+struct ConditionTimedOut: Error {}
+
+/// An error to throw and recognise.
+struct TestError: Error, Equatable {
+  var number = 0
+}
+
+final class ErrorCollector {
+  var contexts: [ExceptionContext] = []
+  var messages: [String] { contexts.map(\.message) }
+}
+
+/// What the library logged, by all tests of the process: look for a text that only your test causes.
+enum CapturedLog {
+  private static let lines = Mutex<[String]>([])
+  private static let isInstalled: Bool = {
+    LoggingSystem.bootstrap { _ in Handler() }
+    return true
+  }()
+
+  static func install() { _ = isInstalled }
+
+  static func matching(_ text: String) -> [String] { lines.withLock { $0.filter { $0.contains(text) } } }
+
+  private struct Handler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      CapturedLog.lines.withLock { $0.append("\(event.level): \(event.message)") }
+    }
+  }
+}

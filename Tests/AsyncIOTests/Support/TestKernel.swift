@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+import SystemPackage
+
+@testable import AsyncIO
+
+/// The real kernel, with failures injected, calls counted, and every descriptor accounted for.
+///
+/// Accounting by kernel rather than by process lets tests look for leaks while others run beside them.
+final class TestKernel: Kernel {
+  enum Call: Hashable, Sendable {
+    case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
+    case localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
+  }
+
+  private struct Injection {
+    var error: Errno
+    var skip: Int
+    var times: Int
+  }
+
+  private struct State {
+    var open: Set<Int32> = []
+    var counts: [Call: Int] = [:]
+    var injections: [Call: [Injection]] = [:]
+    var limits: [Call: Int] = [:]
+    var clockOffset: Int64 = 0
+    var lookUp: (@Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo])?
+    var timeouts: [Int64?] = []
+  }
+
+  private let state = Mutex(State())
+  let real: any Kernel = LinuxKernel.shared
+
+  // MARK: For tests
+
+  /// Has the call fail, `times` times in a row, after `skip` more calls went through.
+  func inject(_ error: Errno, into call: Call, times: Int = 1, skip: Int = 0) {
+    state.withLock { $0.injections[call, default: []].append(Injection(error: error, skip: skip, times: times)) }
+  }
+
+  /// Lets each receive or send move at most so many bytes: short reads and writes. Nil lifts it.
+  func limit(_ call: Call, toBytes bytes: Int?) { state.withLock { $0.limits[call] = bytes } }
+
+  /// How often the call was made.
+  func count(of call: Call) -> Int { state.withLock { $0.counts[call] ?? 0 } }
+
+  /// The descriptors that were made and not closed.
+  var openDescriptors: Set<Int32> { state.withLock { $0.open } }
+
+  /// Answers look-ups in the resolver's place.
+  func answerLookUps(_ answer: @escaping @Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo]) {
+    state.withLock { $0.lookUp = answer }
+  }
+
+  /// Moves the loop's clock.
+  func advanceClock(by duration: Duration) {
+    state.withLock { $0.clockOffset += duration.clampedNanoseconds }
+  }
+
+  /// The timeouts of all polls so far, in nanoseconds.
+  var pollTimeouts: [Int64?] { state.withLock { $0.timeouts } }
+
+  // MARK: Accounting
+
+  /// Counts the call, and throws what was injected.
+  fileprivate func enter(_ call: Call) throws(Errno) {
+    let error = state.withLock { state -> Errno? in
+      state.counts[call, default: 0] += 1
+      guard var first = state.injections[call]?.first else { return nil }
+      var error: Errno?
+      if first.skip > 0 {
+        first.skip -= 1
+      } else {
+        first.times -= 1
+        error = first.error
+      }
+      if first.times > 0 { state.injections[call]?[0] = first } else { state.injections[call]?.removeFirst() }
+      return error
+    }
+    if let error { throw error }
+  }
+
+  fileprivate func opened(_ descriptor: Int32) { state.withLock { _ = $0.open.insert(descriptor) } }
+  fileprivate func closed(_ descriptor: Int32) { state.withLock { _ = $0.open.remove(descriptor) } }
+  fileprivate func polled(_ timeout: Int64?) { state.withLock { $0.timeouts.append(timeout) } }
+  private func limit(of call: Call) -> Int? { state.withLock { $0.limits[call] } }
+
+  // MARK: Kernel
+
+  func monotonicNanoseconds() -> Int64 { real.monotonicNanoseconds() + state.withLock { $0.clockOffset } }
+
+  func makePoller() throws(Errno) -> any Poller {
+    try enter(.makePoller)
+    return TestPoller(try real.makePoller(), self)
+  }
+
+  func makeSocket(_ family: AddressFamily, _ kind: SocketKind, _ transportProtocol: Int32) throws(Errno)
+    -> FileDescriptor
+  {
+    try enter(.makeSocket)
+    let descriptor = try real.makeSocket(family, kind, transportProtocol)
+    opened(descriptor.rawValue)
+    return descriptor
+  }
+
+  func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor) {
+    let pair = try real.makeSocketPair(kind)
+    opened(pair.0.rawValue)
+    opened(pair.1.rawValue)
+    return pair
+  }
+
+  func bind(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno) {
+    try enter(.bind)
+    try real.bind(descriptor, to: address)
+  }
+
+  func listen(_ descriptor: FileDescriptor, backlog: Int32) throws(Errno) {
+    try enter(.listen)
+    try real.listen(descriptor, backlog: backlog)
+  }
+
+  func connect(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno) {
+    try enter(.connect)
+    try real.connect(descriptor, to: address)
+  }
+
+  func accept(_ descriptor: FileDescriptor) throws(Errno) -> (FileDescriptor, SocketAddress?) {
+    try enter(.accept)
+    let (accepted, address) = try real.accept(descriptor)
+    opened(accepted.rawValue)
+    return (accepted, address)
+  }
+
+  func shutdownWrite(_ descriptor: FileDescriptor) throws(Errno) {
+    try enter(.shutdownWrite)
+    try real.shutdownWrite(descriptor)
+  }
+
+  func close(_ descriptor: FileDescriptor) throws(Errno) {
+    // Before the number is free: afterwards it may be someone else's.
+    closed(descriptor.rawValue)
+    try real.close(descriptor)
+    try enter(.close)
+  }
+
+  func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+    try enter(.receive)
+    guard let limit = limit(of: .receive), limit < buffer.count else {
+      return try real.receive(descriptor, into: &buffer)
+    }
+    var part = [UInt8](repeating: 0, count: limit)
+    var span = part.mutableSpan
+    let count = try real.receive(descriptor, into: &span)
+    return buffer.copyPrefix(of: part.span.extracting(first: count))
+  }
+
+  func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
+    try enter(.send)
+    return try real.send(descriptor, bytes.extracting(first: min(limit(of: .send) ?? .max, bytes.count)))
+  }
+
+  func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+    try enter(.sendGathering)
+    guard let limit = limit(of: .sendGathering) else {
+      return try real.send(descriptor, gathering: chunks, skipping: skipping)
+    }
+    let joined = Array(chunks.joined().dropFirst(skipping).prefix(limit))
+    return try real.send(descriptor, joined.span)
+  }
+
+  func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
+    try enter(.localAddress)
+    return try real.localAddress(descriptor)
+  }
+
+  func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
+    try enter(.remoteAddress)
+    return try real.remoteAddress(descriptor)
+  }
+
+  func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32 {
+    try enter(.option)
+    return try real.option(descriptor, level: level, name: name)
+  }
+
+  func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Int32) throws(Errno) {
+    try enter(.setOption)
+    try real.setOption(descriptor, level: level, name: name, value)
+  }
+
+  func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool { try real.isNonBlocking(descriptor) }
+
+  func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno) {
+    try real.setNonBlocking(descriptor, nonBlocking)
+  }
+
+  func makeCounter() throws(Errno) -> FileDescriptor {
+    let descriptor = try real.makeCounter()
+    opened(descriptor.rawValue)
+    return descriptor
+  }
+
+  func drainCounter(_ descriptor: FileDescriptor) { real.drainCounter(descriptor) }
+
+  func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo] {
+    state.withLock { $0.counts[.lookUp, default: 0] += 1 }
+    if let answer = state.withLock({ $0.lookUp }) { return try answer(query) }
+    return try real.lookUp(query)
+  }
+}
+
+/// The real poller, counted.
+private final class TestPoller: Poller {
+  private let real: any Poller
+  private let kernel: TestKernel
+  /// Stands for the poller's own descriptors in the kernel's books.
+  private let token: Int32
+
+  private static let tokens = Atomic<Int32>(-2)
+
+  init(_ real: any Poller, _ kernel: TestKernel) {
+    self.real = real
+    self.kernel = kernel
+    token = TestPoller.tokens.subtract(1, ordering: .relaxed).newValue
+    kernel.opened(token)
+  }
+
+  var waker: any Waker { real.waker }
+
+  func add(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno) {
+    try kernel.enter(.add)
+    try real.add(descriptor, interest, generation: generation)
+  }
+
+  func modify(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno) {
+    try kernel.enter(.modify)
+    try real.modify(descriptor, interest, generation: generation)
+  }
+
+  func remove(_ descriptor: FileDescriptor) throws(Errno) {
+    try kernel.enter(.remove)
+    try real.remove(descriptor)
+  }
+
+  func wait(timeout: Int64?, into events: inout [PollEvent]) throws(Errno) {
+    try kernel.enter(.wait)
+    kernel.polled(timeout)
+    try real.wait(timeout: timeout, into: &events)
+  }
+
+  func close() {
+    real.close()
+    kernel.closed(token)
+  }
+}
