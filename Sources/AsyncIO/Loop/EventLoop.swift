@@ -155,7 +155,7 @@ public final class EventLoop {
   ) -> TimerHandle {
     check("callAt")
     let handle = TimerHandle(when: when, owner: core, origin: origin(file, line), callback)
-    core.schedule(.callback(handle), deadline: when.nanoseconds)
+    core.schedule(handle)
     return handle
   }
 

@@ -34,7 +34,10 @@ public class Handle {
   /// Cancelling twice, or after the callback ran, does nothing.
   public func cancel() {
     isCancelled = true
+    // Let go of when this object is done changing: what the callback captured may call back from its deinit.
+    let dropped = callback
     callback = nil
+    withExtendedLifetime(dropped) {}
   }
 
   /// Runs the callback, unless it was cancelled.
@@ -51,6 +54,8 @@ public final class TimerHandle: Handle {
   public let when: EventLoop.Clock.Instant
   /// Whose timer queue holds this handle. Nil once it ran or was cancelled, which ends the cycle of references.
   var queueOwner: LoopCore?
+  /// Where that queue keeps this handle.
+  var slot = 0
 
   init(when: EventLoop.Clock.Instant, owner: LoopCore, origin: CallSite?, _ callback: @escaping () throws -> Void) {
     self.when = when
@@ -62,7 +67,7 @@ public final class TimerHandle: Handle {
   public override func cancel() {
     guard !isCancelled else { return }
     super.cancel()
-    queueOwner?.timerWasCancelled()
+    queueOwner?.cancelTimer(slot: slot)
     queueOwner = nil
   }
 }

@@ -57,6 +57,12 @@ enum LoopAdoption {
     state.withLock { $0.door = nil }
   }
 
+  /// Takes in what a closed loop has left behind. A job of the loop's own executors can only be dropped: nobody else
+  /// may run it.
+  static func keep(_ job: UnownedJob, _ executor: JobExecutor, delay: Duration? = nil) {
+    if executor == .adoptedMain || executor == .adoptedDefault { enqueue(job, on: executor, delay: delay) }
+  }
+
   fileprivate static func enqueue(_ job: UnownedJob, on executor: JobExecutor, delay: Duration? = nil) {
     state.withLock { state in
       guard let door = state.door else {

@@ -49,12 +49,16 @@ final class LoopCore {
     ready.append(entry)
   }
 
-  func schedule(_ entry: TimerQueue.Entry, deadline: Int64) {
-    timers.add(entry, deadline: deadline)
+  func schedule(_ job: UnownedJob, _ executor: JobExecutor, deadline: Int64) {
+    timers.add(.job(job, executor), deadline: deadline)
   }
 
-  func timerWasCancelled() {
-    timers.entryWasCancelled()
+  func schedule(_ handle: TimerHandle) {
+    handle.slot = timers.add(.callback(handle), deadline: handle.when.nanoseconds)
+  }
+
+  func cancelTimer(slot: Int) {
+    timers.cancel(slot: slot)
   }
 
   func nextDeadline() -> Int64? { timers.nextDeadline() }
@@ -86,15 +90,29 @@ final class LoopCore {
   }
 
   /// Drops every queue. What was dropped is let go of after the queues are empty, since it may call back.
+  ///
+  /// Jobs of the process's adopted executors are not ours to drop: they go on to the next loop.
   func close() {
     isClosed = true
-    let messages = mailbox.close()
-    let entries = ready.removeAll()
+    // In with what other threads have sent: then there is one queue to empty.
+    admitMessages()
+    for case .call(let call) in mailbox.close() { call.onDrop?() }
     let due = timers.removeAll()
-    for case .callback(let handle) in due { handle.queueOwner = nil }
-    for case .callback(let handle) in due { handle.cancel() }
-    for case .callback(let handle) in entries { handle.cancel() }
-    for case .remoteCall(let call) in entries { call.onDrop?() }
-    for case .call(let call) in messages { call.onDrop?() }
+    for case .callback(let handle) in due.map(\.entry) { handle.queueOwner = nil }
+    for entry in ready.removeAll() {
+      switch entry {
+      case .callback(let handle): handle.cancel()
+      case .remoteCall(let call): call.onDrop?()
+      case .job(let job, let executor): LoopAdoption.keep(job, executor)
+      }
+    }
+    let now = clock.now
+    for (entry, deadline) in due {
+      switch entry {
+      case .callback(let handle): handle.cancel()
+      case .job(let job, let executor):
+        LoopAdoption.keep(job, executor, delay: now.duration(to: EventLoop.Clock.Instant(nanoseconds: deadline)))
+      }
+    }
   }
 }

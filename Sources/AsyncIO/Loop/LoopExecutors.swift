@@ -54,7 +54,7 @@ struct JobDoor: Sendable {
   @discardableResult
   func enqueue(_ job: UnownedJob, on executor: JobExecutor, deadline: Int64) -> Bool {
     guard isOnLoopThread else { return mailbox.post(.timedJob(job, executor, deadline: deadline)) }
-    core.value.schedule(.job(job, executor), deadline: deadline)
+    core.value.schedule(job, executor, deadline: deadline)
     return true
   }
 

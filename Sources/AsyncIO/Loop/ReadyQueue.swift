@@ -47,6 +47,12 @@ struct ReadyQueue {
     return entry
   }
 
+  /// Takes the first entry, if it is a job; not while a stop stands, which sets its own limit.
+  mutating func nextJob() -> Entry? {
+    guard stopMark == nil, case .job = entries.first else { return nil }
+    return next(before: tail)
+  }
+
   /// Whether everything in front of the mark was taken; the mark is then used up.
   mutating func takeStop() -> Bool {
     guard let mark = stopMark, head >= mark else { return false }

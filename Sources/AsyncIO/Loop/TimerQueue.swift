@@ -2,23 +2,19 @@
 
 /// What is due when: a heap ordered by deadline, and among equal deadlines by the order of scheduling.
 ///
-/// Cancelled entries stay until they come up, or until they are more than half of a queue of over a hundred, when all
-/// of them are purged: that makes cancelling a timer a matter of a flag.
+/// A cancelled entry is let go of at once. Its place in the heap stays until it comes up, or until such places are more
+/// than half of a heap of over a hundred, when all of them are purged: so cancelling costs next to nothing.
 struct TimerQueue {
   enum Entry {
     case callback(TimerHandle)
     case job(UnownedJob, JobExecutor)
-
-    var isCancelled: Bool {
-      if case .callback(let handle) = self { handle.isCancelled } else { false }
-    }
   }
 
   /// A plain value, so that the heap moves it without counting references.
   private struct Node {
     var deadline: Int64
     var sequence: UInt64
-    /// Where `entries` keeps what is due.
+    /// Where `entries` keeps what is due; nothing is there any more once that was cancelled.
     var slot: Int
 
     static func < (a: Node, b: Node) -> Bool {
@@ -31,12 +27,17 @@ struct TimerQueue {
   private var entries: [Entry?] = []
   private var freeSlots: [Int] = []
   private var nextSequence: UInt64 = 0
-  /// How many of the entries are cancelled.
+  /// How many of the places in the heap are of cancelled entries.
   private var cancelled = 0
 
+  /// How many entries are left, cancelled ones that were not purged yet among them.
   var count: Int { heap.count }
 
-  mutating func add(_ entry: Entry, deadline: Int64) {
+  /// Adds an entry.
+  ///
+  /// - Returns: its slot, to cancel it by.
+  @discardableResult
+  mutating func add(_ entry: Entry, deadline: Int64) -> Int {
     let slot: Int
     if let free = freeSlots.popLast() {
       slot = free
@@ -49,10 +50,12 @@ struct TimerQueue {
     nextSequence += 1
     heap.append(node)
     siftUp(node, from: heap.count - 1)
+    return slot
   }
 
-  /// Notes that one of the entries was cancelled.
-  mutating func entryWasCancelled() {
+  /// Drops an entry that has neither come up nor been cancelled.
+  mutating func cancel(slot: Int) {
+    entries[slot] = nil
     cancelled += 1
     if heap.count > 100, cancelled > heap.count / 2 { purge() }
   }
@@ -60,7 +63,7 @@ struct TimerQueue {
   /// The earliest deadline of an entry that is not cancelled.
   mutating func nextDeadline() -> Int64? {
     while let first = heap.first {
-      guard entries[first.slot]?.isCancelled == true else { return first.deadline }
+      if entries[first.slot] != nil { return first.deadline }
       _ = removeFirst()
       cancelled -= 1
     }
@@ -73,9 +76,9 @@ struct TimerQueue {
     return removeFirst()
   }
 
-  /// Takes everything that is left, cancelled or not.
-  mutating func removeAll() -> [Entry] {
-    let left = entries.compactMap { $0 }
+  /// Takes everything that is left.
+  mutating func removeAll() -> [(entry: Entry, deadline: Int64)] {
+    let left = heap.sorted(by: <).compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
     self = TimerQueue()
     return left
   }
@@ -95,14 +98,17 @@ struct TimerQueue {
   }
 
   private mutating func purge() {
-    var live = heap
-    heap.removeAll()
-    live.removeAll { node in
-      guard entries[node.slot]?.isCancelled == true else { return false }
-      _ = release(node.slot)
-      return true
+    var live = 0
+    for index in heap.indices {
+      let node = heap[index]
+      if entries[node.slot] == nil {
+        freeSlots.append(node.slot)
+      } else {
+        heap[live] = node
+        live += 1
+      }
     }
-    heap = live
+    heap.removeLast(heap.count - live)
     cancelled = 0
     var index = (heap.count - 2) / 4
     while index >= 0, heap.count > 1 {

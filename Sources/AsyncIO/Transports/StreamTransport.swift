@@ -323,6 +323,9 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   }
 
   private func letGo() {
+    // Kept until this object is done changing: a protocol may call back from its deinit.
+    let last = receiver
+    defer { withExtendedLifetime(last) {} }
     receiver = nil
     bufferedReceiver = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
