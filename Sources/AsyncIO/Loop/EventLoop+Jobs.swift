@@ -6,8 +6,16 @@ extension EventLoop {
     switch executor {
     case .task: job.run(on: taskExecutor)
     case .serial: job.run(on: serialExecutor)
-    case .adoptedMain: job.run(on: LoopAdoption.mainExecutor)
-    case .adoptedDefault: job.run(on: LoopAdoption.defaultExecutor)
+    case .adoptedMain, .adoptedDefault: EventLoop.run(job, onAdopted: executor)
+    }
+  }
+
+  /// Runs a job of one of the process's adopted executors.
+  static func run(_ job: UnownedJob, onAdopted executor: JobExecutor) {
+    if executor == .adoptedMain {
+      job.run(on: LoopAdoption.mainExecutor)
+    } else {
+      job.run(on: LoopAdoption.defaultExecutor)
     }
   }
 
@@ -15,14 +23,12 @@ extension EventLoop {
   /// `unownedExecutor`.
   public var actorExecutor: any SerialExecutor { serialExecutor }
 
-  /// Has the process's main work arrive here for as long as this run lasts.
-  func beginServingMainThread() {
-    LoopAdoption.bind(taskExecutor.door)
+  /// Has the process's main work arrive here for as long as the body runs.
+  func serveMain(_ body: () -> Void) {
+    let previous = LoopAdoption.bind(taskExecutor.door)
     watchMainDispatchQueue()
-  }
-
-  func endServingMainThread() {
-    LoopAdoption.unbind()
+    body()
     unwatchMainDispatchQueue()
+    LoopAdoption.unbind(restoring: previous)
   }
 }

@@ -6,9 +6,20 @@ extension EventLoop {
   ///
   /// - Throws: ``EventLoopError`` `.closed`, or `.alreadyRunning` when this loop or another runs on this thread.
   public func runForever() throws(EventLoopError) {
-    try beginRun()
-    runUntilStopped()
-    endRun()
+    if isClosed { throw .closed }
+    if isRunning || EventLoop.running != nil { throw .alreadyRunning }
+    core.mailbox.setRunner(.current)
+    EventLoop.runningLoop.value = self
+    if LoopAdoption.isOnMain { serveMain(runUntilStopped) } else { runUntilStopped() }
+    EventLoop.runningLoop.value = nil
+    core.mailbox.setRunner(nil)
+    reportAbandonedFailures()
+  }
+
+  /// Runs the process's adopted jobs for ever, without being the thread's loop in the eyes of the program.
+  func runUnseen() {
+    core.mailbox.setRunner(.current)
+    serveMain(runUntilStopped)
   }
 
   /// The loop itself. One iteration: wait for something to happen, hand out what did, run what is ready.
@@ -88,20 +99,5 @@ extension EventLoop {
     case .job(let job, let executor):
       run(job, on: executor)
     }
-  }
-
-  private func beginRun() throws(EventLoopError) {
-    if isClosed { throw .closed }
-    if isRunning || EventLoop.running != nil { throw .alreadyRunning }
-    core.mailbox.setRunner(.current)
-    EventLoop.runningLoop.value = self
-    if ThreadIdentity.isMain { beginServingMainThread() }
-  }
-
-  private func endRun() {
-    if ThreadIdentity.isMain { endServingMainThread() }
-    EventLoop.runningLoop.value = nil
-    core.mailbox.setRunner(nil)
-    reportAbandonedFailures()
   }
 }

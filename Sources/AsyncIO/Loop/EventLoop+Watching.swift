@@ -202,7 +202,7 @@ extension EventLoop {
   /// `DispatchQueue.main` sends its blocks in any case.
   func watchMainDispatchQueue() {
     let descriptor = FileDescriptor(rawValue: MainDispatchQueue.descriptor)
-    guard descriptor.rawValue >= 0, readiness.watcher(of: descriptor) == nil else { return }
+    guard ThreadIdentity.isMain, descriptor.rawValue >= 0, readiness.watcher(of: descriptor) == nil else { return }
     // Without it the loop is whole; the queue's blocks wait, as they do in any program that does not serve them.
     _ = try? addReader(descriptor) { MainDispatchQueue.drain() }
   }

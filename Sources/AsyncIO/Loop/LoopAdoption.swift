@@ -19,7 +19,10 @@ enum LoopAdoption {
   private struct State {
     var adopted = EventLoop.Configuration.Adoption.none
     var door: JobDoor?
+    /// What has come while no loop ran.
     var waiting: [WaitingJob] = []
+    /// Whether the main queue goes on without us: then nothing has to wait for a loop.
+    var hasLostMainThread = false
   }
 
   private static let state = Mutex(State())
@@ -39,8 +42,13 @@ enum LoopAdoption {
   }
 
   /// Sends the adopted executors' jobs to the main thread's loop, those that have waited first.
-  static func bind(_ door: JobDoor) {
-    state.withLock { state in
+  ///
+  /// - Returns: where they went before.
+  static func bind(_ door: JobDoor) -> JobDoor? {
+    let isOnMainThread = ThreadIdentity.isMain
+    return state.withLock { state in
+      if !isOnMainThread { state.hasLostMainThread = true }
+      defer { state.door = door }
       for waiting in state.waiting {
         if let delay = waiting.delay {
           door.enqueue(waiting.job, on: waiting.executor, deadline: door.deadline(after: delay))
@@ -49,13 +57,18 @@ enum LoopAdoption {
         }
       }
       state.waiting.removeAll()
-      state.door = door
+      return state.door
     }
   }
 
-  static func unbind() {
-    state.withLock { $0.door = nil }
+  /// Sends them where they went before.
+  static func unbind(restoring door: JobDoor?) {
+    state.withLock { $0.door = door }
   }
+
+  /// Whether the caller is where `MainActor`'s work is done: on the main thread, or on the one that libdispatch runs
+  /// the main queue on once an async `main` has suspended.
+  static var isOnMain: Bool { ThreadIdentity.isMain || MainDispatchQueue.isCurrent }
 
   /// Takes in what a closed loop has left behind. A job of the loop's own executors can only be dropped: nobody else
   /// may run it.
@@ -66,6 +79,10 @@ enum LoopAdoption {
   fileprivate static func enqueue(_ job: UnownedJob, on executor: JobExecutor, delay: Duration? = nil) {
     state.withLock { state in
       guard let door = state.door else {
+        if state.hasLostMainThread {
+          MainDispatchQueue.submit(after: delay ?? .zero) { EventLoop.run(job, onAdopted: executor) }
+          return
+        }
         state.waiting.append(WaitingJob(job: job, executor: executor, delay: delay))
         return
       }
@@ -105,12 +122,15 @@ private final class AdoptedMainExecutor: MainExecutor {
     LoopAdoption.enqueue(UnownedJob(job), on: .adoptedMain)
   }
 
+  /// An async `main` ends up here when it has first suspended, after `EventLoop.run`: what is left of it is run by a
+  /// loop that nobody sees, in which another `EventLoop.run` is as welcome as in a plain `main`.
   func run() throws {
-    preconditionFailure("MainActor runs on the event loop of the main thread; run that with EventLoop.run")
+    let loop = try EventLoop()
+    loop.runUnseen()
   }
 
   func stop() {
-    EventLoop.running?.stop()
+    preconditionFailure("MainActor's executor cannot be stopped")
   }
 
   var isMainExecutor: Bool { true }

@@ -30,11 +30,11 @@ final class LoopCore {
   /// that was sent before comes before.
   @inline(__always)
   func admitMessages() {
-    if mailbox.mayHaveMessages { admitMessagesNow() }
+    if mailbox.mayHaveMessages { admit(mailbox.takeAll()) }
   }
 
-  private func admitMessagesNow() {
-    for message in mailbox.takeAll() {
+  private func admit(_ messages: [Mailbox.Message]) {
+    for message in messages {
       switch message {
       case .call(let call): ready.append(.remoteCall(call))
       case .job(let job, let executor): ready.append(.job(job, executor))
@@ -95,8 +95,7 @@ final class LoopCore {
   func close() {
     isClosed = true
     // In with what other threads have sent: then there is one queue to empty.
-    admitMessages()
-    for case .call(let call) in mailbox.close() { call.onDrop?() }
+    admit(mailbox.close())
     let due = timers.removeAll()
     for case .callback(let handle) in due.map(\.entry) { handle.queueOwner = nil }
     for entry in ready.removeAll() {

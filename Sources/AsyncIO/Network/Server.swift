@@ -114,18 +114,24 @@ public final class Server {
   ///
   /// - Throws: `CancellationError` when the task is cancelled.
   public func waitClosed() async throws {
-    guard !isOver else { return }
-    try await loop.wait("Server.waitClosed") { waiter in
-      closeWaiters.append(waiter)
-      waiter.onCancel = { self.closeWaiters.remove(waiter) }
+    while !isOver {
+      try await loop.wait("Server.waitClosed") { waiter in
+        if isOver {
+          waiter.resume()
+        } else {
+          closeWaiters.append(waiter)
+          waiter.onCancel = { self.closeWaiters.remove(waiter) }
+        }
+      }
     }
   }
 
   /// The same for a task that is cancelled already.
   private func waitUntilOver() async {
-    guard !isOver else { return }
-    let waiter = Waiter()
-    try? await waiter.suspend { closeWaiters.append(waiter) }
+    while !isOver {
+      let waiter = Waiter()
+      try? await waiter.suspend { closeWaiters.append(waiter) }
+    }
   }
 
   private var isOver: Bool { isClosed && connections.isEmpty }

@@ -55,12 +55,17 @@ final class StreamConnection: StreamProtocol {
     // writes and drains for ever would never hear of it.
     if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
     try throwIfEnded()
-    guard isWritingPaused else { return }
-    try await loop.wait("StreamWriter.drain") { waiter in
-      drainWaiters.append(waiter)
-      waiter.onCancel = { self.drainWaiters.remove(waiter) }
+    while isWritingPaused {
+      try await loop.wait("StreamWriter.drain") { waiter in
+        if isWritingPaused, end == nil {
+          drainWaiters.append(waiter)
+          waiter.onCancel = { self.drainWaiters.remove(waiter) }
+        } else {
+          waiter.resume()
+        }
+      }
+      try throwIfEnded()
     }
-    try throwIfEnded()
   }
 
   private func throwIfEnded() throws {
@@ -70,10 +75,14 @@ final class StreamConnection: StreamProtocol {
   }
 
   func waitClosed() async throws {
-    if end == nil {
+    while end == nil {
       try await loop.wait("StreamWriter.waitClosed") { waiter in
-        closeWaiters.append(waiter)
-        waiter.onCancel = { self.closeWaiters.remove(waiter) }
+        if end == nil {
+          closeWaiters.append(waiter)
+          waiter.onCancel = { self.closeWaiters.remove(waiter) }
+        } else {
+          waiter.resume()
+        }
       }
     }
     try end?.get()

@@ -16,6 +16,8 @@ public final class StreamReader {
   private var failure: (any Error)?
   /// The task that waits for data.
   private var waiter: Waiter?
+  /// Counts what may end a wait: data, the end, an error.
+  private var arrivals = 0
   /// Where the bytes come from; nil for a reader that is fed by hand.
   private weak var transport: StreamTransport?
   /// Whether we paused the transport.
@@ -68,6 +70,7 @@ public final class StreamReader {
   public var atEOF: Bool { hasEnded && buffer.isEmpty }
 
   private func wake() {
+    arrivals += 1
     let woken = waiter
     waiter = nil
     woken?.resume()
@@ -75,14 +78,19 @@ public final class StreamReader {
 
   /// Suspends the task until something arrives, the stream ends, or fails.
   private func waitForData(_ method: StaticString) async throws {
-    guard waiter == nil else {
-      throw EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")
-    }
     // Whatever is buffered is not enough: to wait with the transport paused would be to wait for ever.
     resumeTransport()
+    let seen = arrivals
     try await loop.wait(method) { waiter in
-      self.waiter = waiter
-      waiter.onCancel = { self.waiter = nil }
+      if arrivals != seen {
+        waiter.resume()
+      } else if self.waiter != nil {
+        waiter.resume(
+          .failure(EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")))
+      } else {
+        self.waiter = waiter
+        waiter.onCancel = { self.waiter = nil }
+      }
     }
     if let failure { throw failure }
   }
@@ -115,8 +123,8 @@ public final class StreamReader {
     if maxBytes == 0 { return [] }
     if maxBytes < 0 {
       while !hasEnded { try await waitForData("StreamReader.read") }
-    } else if buffer.isEmpty, !hasEnded {
-      try await waitForData("StreamReader.read")
+    } else {
+      while buffer.isEmpty, !hasEnded { try await waitForData("StreamReader.read") }
     }
     defer { afterTaking() }
     return maxBytes < 0 ? buffer.takeAll() : buffer.take(maxBytes)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Dispatch  // Brings the library that the main queue lives in.
+import Dispatch
 import Glibc
 
 /// The identity of a thread, for as long as it lives.
@@ -61,6 +61,23 @@ func isOnlyReference<Success, Failure>(_ task: inout Task<Success, Failure>?) ->
 enum MainDispatchQueue {
   /// Readable while the queue has work. It belongs to libdispatch.
   static var descriptor: Int32 { _dispatch_get_main_queue_handle_4CF() }
+
+  /// Whether the caller was called by the main queue, on whatever thread that runs.
+  static var isCurrent: Bool { DispatchQueue.getSpecific(key: mark) ?? false }
+
+  /// A mark that only the main queue bears.
+  private static let mark = {
+    let mark = DispatchSpecificKey<Bool>()
+    DispatchQueue.main.setSpecific(key: mark, value: true)
+    return mark
+  }()
+
+  /// Has the main queue run the closure.
+  static func submit(after delay: Duration, _ work: @escaping @Sendable () -> Void) {
+    let (seconds, attoseconds) = delay.components
+    let nanoseconds = min(seconds, 1 << 32) * 1_000_000_000 + attoseconds / 1_000_000_000
+    DispatchQueue.main.asyncAfter(deadline: .now() + .nanoseconds(Int(max(0, nanoseconds))), execute: work)
+  }
 
   /// Runs what is queued. On the main thread only.
   static func drain() {

@@ -3,6 +3,9 @@
 extension EventLoop {
   /// Suspends the calling task until the waiter is resumed. `begin` arranges for that, and may resume at once.
   ///
+  /// The task may have hopped between the call and `begin`, when it is isolated to an actor: whatever is waited for has
+  /// to be looked at in `begin`, which runs in one go with the suspension, and once more after the return.
+  ///
   /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
   /// throws `CancellationError`.
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {

@@ -100,8 +100,12 @@ public final class Future<Value> {
     get async throws {
       if !isDone {
         try await loop.wait("Future.value") { waiter in
-          waiters.append(waiter)
-          waiter.onCancel = { self.waiters.remove(waiter) }
+          if isDone {
+            waiter.resume()
+          } else {
+            waiters.append(waiter)
+            waiter.onCancel = { self.waiters.remove(waiter) }
+          }
         }
       }
       guard let result else { preconditionFailure("a future woke its waiters without an outcome") }

@@ -44,8 +44,9 @@ extension EventLoop {
     guard running == nil else { throw EventLoopError.alreadyRunning }
     let loop = try EventLoop()
     if let debug = configuration.debug { loop.debug = debug }
-    if ThreadIdentity.isMain { LoopAdoption.adopt(configuration.adoption) }
-    return try loop.runMain(handlesInterrupt: configuration.handlesInterrupt && ThreadIdentity.isMain, body)
+    let isOnMain = LoopAdoption.isOnMain
+    if isOnMain { LoopAdoption.adopt(configuration.adoption) }
+    return try loop.runMain(handlesInterrupt: configuration.handlesInterrupt && isOnMain, body)
   }
 
   /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
