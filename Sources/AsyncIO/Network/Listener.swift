@@ -60,7 +60,8 @@ final class Listener: ReadinessWatcher {
 
   private func handle(_ error: Errno) {
     switch error {
-    case .wouldBlock, Errno.interrupted, .connectionAbort, .networkDown, .protocolError, .protocolNotAvailable, .hostIsDown,
+    case .wouldBlock, Errno.interrupted, .connectionAbort, .networkDown, .protocolError, .protocolNotAvailable,
+      .hostIsDown,
       .noRouteToHost, .networkUnreachable:
       // Nothing there, or a connection that broke before we got to it.
       return

@@ -26,7 +26,8 @@ extension EventLoop {
   public func openConnection(
     socket: Socket, limit: Int = StreamReader.defaultLimit
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
-    let (transport, connection) = try await createConnection({ try StreamConnection(self, limit: limit) }, socket: socket)
+    let (transport, connection) = try await createConnection(
+      { try StreamConnection(self, limit: limit) }, socket: socket)
     return (connection.reader, StreamWriter(transport, connection))
   }
 

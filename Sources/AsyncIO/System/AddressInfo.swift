@@ -93,7 +93,8 @@ package struct AddressQuery: Hashable, Sendable {
     var list: UnsafeMutablePointer<addrinfo>?
     let code = unsafe getaddrinfo(host, service, &hints, &list)
     guard code == 0 else {
-      let message = code == EAI_SYSTEM ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(code))
+      let message =
+        code == EAI_SYSTEM ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(code))
       throw ResolutionError(code: code, message: message, subject: subject)
     }
     defer { unsafe freeaddrinfo(list) }

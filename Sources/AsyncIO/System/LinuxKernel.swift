@@ -90,7 +90,8 @@
       for (index, chunk) in chunks.prefix(Int(casyncio_max_vectors())).enumerated() {
         // An array's bytes stay where they are while someone holds it, and `chunks` holds each until the call is over.
         unsafe chunk.withUnsafeBytes { bytes in
-          let rest = unsafe UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? skipping : 0)...]))
+          let rest = unsafe UnsafeMutableRawBufferPointer(
+            mutating: UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? skipping : 0)...]))
           unsafe vectors.append(iovec(iov_base: rest.baseAddress, iov_len: rest.count))
         }
       }

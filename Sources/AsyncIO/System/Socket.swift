@@ -120,7 +120,8 @@ extension Socket {
   /// - Throws: ``IOError`` for `listen`.
   public func listen(backlog: Int = 100) throws(IOError) {
     let limit = Int32(clamping: backlog)
-    try perform("listen", localAddress?.description) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit) }
+    try perform("listen", localAddress?.description) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit)
+    }
   }
 
   /// Begins to connect. On a non-blocking socket it rarely ends here: ``IOError/code`` `EINPROGRESS` says so.

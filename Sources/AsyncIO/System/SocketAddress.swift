@@ -110,7 +110,9 @@ public struct SocketAddress: Hashable, Sendable {
     case .ipv6(let high, let low, _, let scope, _):
       var bytes = (high.bigEndian, low.bigEndian)
       var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-      _ = unsafe withUnsafeBytes(of: &bytes) { unsafe inet_ntop(AF_INET6, $0.baseAddress, &text, socklen_t(text.count)) }
+      _ = unsafe withUnsafeBytes(of: &bytes) {
+        unsafe inet_ntop(AF_INET6, $0.baseAddress, &text, socklen_t(text.count))
+      }
       let address = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
       return scope == 0 ? address : "\(address)%\(scope)"
     case .unix:
@@ -134,7 +136,8 @@ public struct SocketAddress: Hashable, Sendable {
   public func withPort(_ port: UInt16) -> SocketAddress {
     switch storage {
     case .ipv4(let address, _): SocketAddress(.ipv4(address, port))
-    case .ipv6(let high, let low, _, let scope, let flow): SocketAddress(.ipv6(high, low, port, scope: scope, flow: flow))
+    case .ipv6(let high, let low, _, let scope, let flow):
+      SocketAddress(.ipv6(high, low, port, scope: scope, flow: flow))
     case .unix: self
     }
   }

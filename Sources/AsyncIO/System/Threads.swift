@@ -32,7 +32,8 @@ struct ThreadLocal<Value: AnyObject>: Sendable {
       unsafe pthread_getspecific(key).map { unsafe Unmanaged<Value>.fromOpaque($0).takeUnretainedValue() }
     }
     nonmutating set {
-      _ = unsafe pthread_setspecific(key, newValue.map { unsafe UnsafeRawPointer(Unmanaged.passUnretained($0).toOpaque()) })
+      _ = unsafe pthread_setspecific(
+        key, newValue.map { unsafe UnsafeRawPointer(Unmanaged.passUnretained($0).toOpaque()) })
     }
   }
 }

@@ -24,7 +24,9 @@ import Testing
     try withLoop { loop, kernel in
       var order: [Int] = []
       loop.callSoon { order.append(1) }
-      loop.callLater(.milliseconds(5)) { order.append(2); loop.stop() }
+      loop.callLater(.milliseconds(5)) {
+        order.append(2); loop.stop()
+      }
       try loop.runForever()
       #expect(order == [1, 2])
     }
