@@ -66,5 +66,6 @@ let package = Package(
     .example("display-date"),
     .example("watch-descriptor"),
     .example("echo-server", argumentParser: true),
+    .example("tour"),
   ]
 )

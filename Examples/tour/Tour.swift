@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shows what the library does, on real sockets and timers. A new capability adds its step to one of the chapters.
+import AsyncIO
+import Glibc
+
+@main
+struct Tour {
+  static let chapters = [
+    Chapter(title: "Callbacks and timers", steps: callbackSteps),
+    Chapter(title: "Tasks", steps: taskSteps),
+    Chapter(title: "TCP", steps: connectionSteps),
+    Chapter(title: "When things end", steps: endingSteps),
+  ]
+
+  static func main() throws {
+    let report = Report()
+    let failures = try EventLoop.run { loop in
+      report.title("A tour of AsyncIO: one loop, one thread, real sockets and timers")
+      let start = loop.time
+      var failures = 0
+      for chapter in chapters {
+        report.chapter(chapter.title)
+        for step in chapter.steps {
+          report.begin(step.name)
+          do {
+            let (outcome, duration) = try await step.run(on: loop)
+            report.end(outcome, duration)
+          } catch {
+            failures += 1
+            report.fail(error)
+          }
+        }
+      }
+      report.chapter("How fast, with both ends in this one loop and thread")
+      for rate in rates {
+        do {
+          report.rate(rate.name, try await rate.measure(loop), rate.unit)
+        } catch {
+          failures += 1
+          report.begin(rate.name)
+          report.fail(error)
+        }
+      }
+      report.summary(steps: chapters.reduce(0) { $0 + $1.steps.count }, failures, start.duration(to: loop.time))
+      return failures
+    }
+    if failures > 0 { exit(1) }
+  }
+}
