@@ -5,7 +5,7 @@ import Glibc
 struct Report {
   private let hasColour = isatty(STDOUT_FILENO) != 0 && getenv("NO_COLOR") == nil
 
-  private static let nameWidth = 38
+  private static let nameWidth = 36
   private static let timeWidth = 9
 
   func title(_ text: String) { print(style("1", text)) }

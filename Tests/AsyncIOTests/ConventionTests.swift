@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+/// The rules of the house that a text search can check. CONTRIBUTING.md gives their reasons.
+@Suite struct ConventionTests {
+  @Test("Files stay under 400 lines")
+  func fileLength() throws {
+    for file in try SourceFile.all(in: "Sources", "Tests", "Examples") where file.lines.count >= 400 {
+      Issue.record("\(file.path) has \(file.lines.count) lines")
+    }
+  }
+
+  @Test("Files begin with the licence")
+  func licence() throws {
+    let header = "SPDX-License-Identifier: Apache-2.0"
+    for file in try SourceFile.all(in: "Sources", "Tests", "Examples", "Benchmarks", "Package.swift") {
+      // In a manifest the tools version comes first.
+      let line = file.path.hasSuffix("Package.swift") ? file.lines.dropFirst().first : file.lines.first
+      if line != "// " + header { Issue.record("\(file.path) does not begin with \"// \(header)\"") }
+    }
+  }
+
+  @Test("The operating system, unsafe code and #if are in System alone")
+  func oneDoorToTheSystem() throws {
+    let banned = try Regex(#"\bunsafe\b|\bimport (Glibc|Musl|Darwin|CAsyncIO)\b|^\s*#(if|elseif)\b|@unchecked\b"#)
+    try findNone(of: banned, in: SourceFile.all(in: "Sources/AsyncIO").filter { !$0.path.contains("/System/") })
+  }
+
+  @Test("The library imports no Foundation")
+  func noFoundation() throws {
+    try findNone(
+      of: try Regex(#"\bimport (struct |class |func )?Foundation"#), in: SourceFile.all(in: "Sources/AsyncIO"))
+  }
+
+  @Test("One file uses what the standard library does not promise")
+  func standardLibrarySPI() throws {
+    let files = try SourceFile.all(in: "Sources").filter { !$0.path.hasSuffix("AsyncIO/Loop/LoopAdoption.swift") }
+    try findNone(of: try Regex(#"@_spi\(.*\bimport\b"#), in: files)
+  }
+
+  @Test("No marker of unfinished work is left")
+  func noMarkers() throws {
+    // Put together here, so that this file has none.
+    let markers = ["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"].joined(separator: "|")
+    let pattern = try Regex(#"\b("# + markers + #")\b"#)
+    for file in try SourceFile.all(in: "Sources", "Tests", "Examples", "Benchmarks", "Package.swift") {
+      for (number, line) in file.lines.enumerated() where line.contains(pattern) {
+        Issue.record("\(file.path):\(number + 1): \(line)")
+      }
+    }
+  }
+
+  @Test("File names are unique in the library")
+  func uniqueNames() throws {
+    let names = try SourceFile.all(in: "Sources/AsyncIO").map { $0.path.split(separator: "/").last ?? "" }
+    for name in Set(names) where names.count(where: { $0 == name }) > 1 { Issue.record("there are several \(name)") }
+  }
+
+  @Test("Every public declaration is documented")
+  func documentation() throws {
+    let files = try SourceFile.all(in: "Sources/AsyncIO").filter { $0.path.hasSuffix(".swift") }
+    let inherited = Set(files.flatMap(\.documentedRequirements))
+    let publicCount = files.reduce(0) { $0 + $1.publicDeclarations.count }
+    #expect(publicCount > 100, "the search finds hardly any public declaration")
+    for file in files {
+      for declaration in file.publicDeclarations where !declaration.isDocumented {
+        // What fulfils a protocol's requirement has that one's documentation.
+        if inherited.contains(declaration.name) { continue }
+        Issue.record("\(file.path):\(declaration.line): no documentation: \(declaration.text)")
+      }
+    }
+  }
+
+  @Test(
+    "The search for public declarations sees what it should",
+    arguments: [
+      ("public func a() {}", ["func a"]),
+      ("/// Text.\npublic func a() {}", []),
+      ("/// Text.\n@discardableResult\npublic func a() {}", []),
+      ("/// Text.\npublic enum E {\n  case a\n}", ["case a"]),
+      ("/// Text.\npublic protocol P {\n  func a()\n}", ["func a"]),
+      ("/// Text.\npublic struct S {\n  var a = 1\n  public static let b = 1\n}", ["let b"]),
+      ("public import Module\nextension S {\n  public var a: Int { 1 }\n}", ["var a"]),
+      ("enum E {\n  case a\n}", []),
+    ])
+  func documentationSearch(source: String, undocumented: [String]) {
+    let file = SourceFile(path: "", text: source)
+    #expect(file.publicDeclarations.filter { !$0.isDocumented }.map(\.name) == undocumented)
+  }
+
+  private func findNone(of pattern: Regex<AnyRegexOutput>, in files: [SourceFile]) throws {
+    try #require(!files.isEmpty)
+    for file in files {
+      for (number, line) in file.code.enumerated() where line.contains(pattern) {
+        Issue.record("\(file.path):\(number + 1): \(line)")
+      }
+    }
+  }
+}
+
+/// A file of the repository, in lines.
+private struct SourceFile {
+  /// Relative to the repository.
+  let path: String
+  let lines: [String]
+
+  init(path: String, text: String) {
+    self.path = path
+    lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+  }
+
+  /// The Swift and C files in folders of the repository, or the files named.
+  static func all(in places: String...) throws -> [SourceFile] {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return try places.flatMap { place in
+      let start = root.appending(path: place)
+      let names = try start.resourceValues(forKeys: [.isDirectoryKey]).isDirectory == true ? walk(start) : [""]
+      return try names.map { name in
+        let path = name.isEmpty ? place : "\(place)/\(name)"
+        return SourceFile(path: path, text: try String(contentsOf: root.appending(path: path), encoding: .utf8))
+      }
+    }
+  }
+
+  /// Without what a build leaves behind.
+  private static func walk(_ folder: URL) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().flatMap { name -> [String] in
+      if name.hasPrefix(".") || name == "target" { return [] }
+      let url = folder.appending(path: name)
+      if try url.resourceValues(forKeys: [.isDirectoryKey]).isDirectory == true {
+        return try walk(url).map { "\(name)/\($0)" }
+      }
+      return ["swift", "c", "h"].contains(url.pathExtension) ? [name] : []
+    }
+  }
+
+  /// The lines without comments and the contents of strings.
+  var code: [String] {
+    lines.map { line in
+      line.replacing(#/"(\\.|[^"\\])*"/#, with: "\"\"").replacing(#/\/\/.*/#, with: "")
+    }
+  }
+
+  struct Declaration {
+    let line: Int
+    let text: String
+    /// Keyword and name, such as `func close`.
+    let name: String
+    let isDocumented: Bool
+    let isRequirement: Bool
+  }
+
+  var publicDeclarations: [Declaration] { declarations.filter { $0.isPublic }.map(\.declaration) }
+
+  /// The names that a public protocol of this file asks for.
+  var documentedRequirements: [String] {
+    declarations.map(\.declaration).filter { $0.isRequirement && $0.isDocumented }.map(\.name)
+  }
+
+  private var declarations: [(declaration: Declaration, isPublic: Bool)] {
+    let pattern =
+      #/^(?<modifiers>((public|open|package|internal|fileprivate|private|static|final|override|mutating|convenience|weak|unowned|nonisolated|indirect)(\((set|unsafe)\))? )*)(?<keyword>func|var|let|init|subscript|case|struct|class|enum|protocol|actor|typealias|extension)\b[ ]?(?<name>`?[\w.]*`?)/#
+    var found: [(Declaration, Bool)] = []
+    /// The public protocol or enum whose body this is, by its indentation: its members need no `public`.
+    var body: (indentation: Int, keyword: Substring)?
+    for (index, line) in lines.enumerated() {
+      let indentation = line.prefix { $0 == " " }.count
+      let text = line.dropFirst(indentation)
+      if let open = body, indentation <= open.indentation, text.hasPrefix("}") { body = nil }
+      guard let match = text.prefixMatch(of: pattern) else { continue }
+      let keyword = match.keyword
+      let isMember = body.map { indentation == $0.indentation + 2 } ?? false
+      let isRequirement = isMember && body?.keyword == "protocol"
+      let isPublic =
+        match.modifiers.contains("public ") || match.modifiers.contains("open ") || isRequirement
+        || isMember && keyword == "case"
+      if isPublic, body == nil, keyword == "protocol" || keyword == "enum", text.hasSuffix("{") {
+        body = (indentation, keyword)
+      }
+      let declaration = Declaration(
+        line: index + 1, text: String(text), name: "\(keyword) \(match.name)", isDocumented: isDocumented(index),
+        isRequirement: isRequirement)
+      found.append((declaration, isPublic))
+    }
+    return found
+  }
+
+  /// Whether a documentation comment stands above the line, or above its attributes.
+  private func isDocumented(_ index: Int) -> Bool {
+    var above = index - 1
+    while above >= 0, lines[above].drop(while: { $0 == " " }).hasPrefix("@") { above -= 1 }
+    return above >= 0 && lines[above].drop(while: { $0 == " " }).hasPrefix("///")
+  }
+}
