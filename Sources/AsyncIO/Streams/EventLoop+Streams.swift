@@ -6,8 +6,9 @@ extension EventLoop {
 
   /// Connects to a host and port. asyncio's `open_connection`.
   ///
-  /// - Parameters:
-  ///   - limit: the reader's limit, in bytes.
+  /// The limit is the reader's, in bytes. The other arguments are those of
+  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:)``.
+  ///
   /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:)``; ``EventLoopError``
   ///   `.invalidArgument` for a limit of zero or less.
   public func openConnection(
@@ -36,9 +37,9 @@ extension EventLoop {
   /// A connection is closed when its handler lets go of the writer, at the latest when it returns. An error that the
   /// handler throws goes to the exception handler, and its connection is closed.
   ///
-  /// - Parameters:
-  ///   - handler: what to do with a connection.
-  ///   - limit: the readers' limit, in bytes.
+  /// The limit is the readers', in bytes. The other arguments are those of
+  /// ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  ///
   /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
   public func startServer(
     host: String? = nil, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,

@@ -23,7 +23,7 @@ public final class StreamReader {
   /// Whether we paused the transport.
   private var isPaused = false
 
-  /// Makes a reader that is fed by hand, with ``feedData(_:)`` and ``feedEOF()``.
+  /// Makes a reader that is fed by hand, with ``feedData(_:)-([UInt8])`` and ``feedEOF()``.
   ///
   /// - Throws: ``EventLoopError`` `.invalidArgument` for a limit of zero or less.
   public init(_ loop: EventLoop, limit: Int = StreamReader.defaultLimit) throws(EventLoopError) {

@@ -5,11 +5,9 @@ extension EventLoop {
   ///
   /// The closure may capture and share whatever its surroundings can: it runs on the loop's thread only, as do the
   /// child tasks that it makes with `async let` and task groups. It begins in the next iteration, in order with
-  /// callbacks. The task is a native one: cancel it, await its `value`.
+  /// callbacks. The task is a native one: cancel it, await its `value`. Its name is for logs and debuggers.
   ///
   /// An error that the task ends with, and that nobody asks for, goes to the exception handler.
-  ///
-  /// - Parameter name: for logs and debuggers.
   @discardableResult
   public func createTask<Success: Sendable>(
     name: String? = nil, file: StaticString = #fileID, line: UInt = #line,

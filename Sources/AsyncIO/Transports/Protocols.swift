@@ -65,9 +65,8 @@ extension StreamProtocol {
 public protocol BufferedProtocol: StreamProtocol {
   /// Lends the buffer for one read: call `body` once with where the bytes shall go. asyncio's `get_buffer`.
   ///
-  /// An array's `mutableSpan` is such a place. An empty one is an error that closes the transport.
-  ///
-  /// - Parameter sizeHint: how much may be there; a buffer of another size will do.
+  /// An array's `mutableSpan` is such a place. An empty one is an error that closes the transport. The hint tells how
+  /// much may be there; a buffer of another size will do.
   func withBuffer(sizeHint: Int, _ body: (inout MutableSpan<UInt8>) throws -> Void) throws
 
   /// So many bytes, at least one, were put at the start of the buffer. asyncio's `buffer_updated`.
