@@ -118,7 +118,7 @@ public final class EventLoop {
     let key = nextCloseHook
     nextCloseHook += 1
     closeHooks[key] = hook
-    return { [weak self] in self?.closeHooks[key] = nil }
+    return { self.closeHooks[key] = nil }
   }
 
   // MARK: Calls

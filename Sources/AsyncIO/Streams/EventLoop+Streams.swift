@@ -88,7 +88,7 @@ extension EventLoop {
 
   private func serve(_ reader: StreamReader, _ writer: StreamWriter, _ handler: @escaping StreamHandler) {
     // The task's closure holds the writer until the handler is done with it: dropping it closes the connection.
-    createTask { [weak self] in
+    createTask { [self] in
       do {
         try await handler(reader, writer)
       } catch is CancellationError {
@@ -96,7 +96,7 @@ extension EventLoop {
       } catch {
         var context = ExceptionContext(message: "error in the handler of a stream connection", error: error)
         context.transport = writer.transport
-        self?.callExceptionHandler(context)
+        callExceptionHandler(context)
         writer.close()
       }
     }

@@ -42,10 +42,16 @@ final class StreamConnection: StreamProtocol {
   }
 
   func connectionLost(_ error: (any Error)?) {
+    reader.setTransport(nil)
     end = error.map { .failure($0) } ?? .success(())
     if let error { reader.setError(error) } else { reader.feedEOF() }
     drainWaiters.resumeAll()
     closeWaiters.resumeAll()
+  }
+
+  /// Whether more may be written without waiting, and nothing has to be told about what was.
+  func isReadyForMore(_ transport: StreamTransport) -> Bool {
+    !isWritingPaused && end == nil && !transport.isClosing && reader.error == nil
   }
 
   /// Waits until writing may go on.

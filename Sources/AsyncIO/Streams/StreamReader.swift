@@ -18,8 +18,8 @@ public final class StreamReader {
   private var waiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
-  /// Where the bytes come from; nil for a reader that is fed by hand.
-  private weak var transport: StreamTransport?
+  /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost.
+  private var transport: StreamTransport?
   /// Whether we paused the transport.
   private var isPaused = false
 
@@ -34,7 +34,7 @@ public final class StreamReader {
 
   // MARK: What arrives
 
-  func setTransport(_ transport: StreamTransport) { self.transport = transport }
+  func setTransport(_ transport: StreamTransport?) { self.transport = transport }
 
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: [UInt8]) { feedData(bytes.span) }
@@ -77,6 +77,7 @@ public final class StreamReader {
   }
 
   /// Suspends the task until something arrives, the stream ends, or fails.
+  @inline(__always)
   private func waitForData(_ method: StaticString) async throws {
     // Whatever is buffered is not enough: to wait with the transport paused would be to wait for ever.
     resumeTransport()

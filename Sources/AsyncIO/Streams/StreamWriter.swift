@@ -47,7 +47,7 @@ public final class StreamWriter {
   /// - Throws: as ``drain()``.
   public func send(_ bytes: [UInt8]) async throws {
     write(bytes)
-    try await drain()
+    if !connection.isReadyForMore(transport) { try await drain() }
   }
 
   /// Writes a string's UTF-8 bytes and drains.
@@ -55,7 +55,7 @@ public final class StreamWriter {
   /// - Throws: as ``drain()``.
   public func send(_ text: String) async throws {
     write(text)
-    try await drain()
+    if !connection.isReadyForMore(transport) { try await drain() }
   }
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.

@@ -20,6 +20,7 @@ final class Waiter {
   }
 
   /// Suspends the calling task. `begin` arranges for the resumption, and may resume at once.
+  @inline(__always)
   func suspend(_ begin: () -> Void) async throws {
     // The continuation is taken out of the state before it is resumed, so that it is resumed once.
     try await unsafe withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in

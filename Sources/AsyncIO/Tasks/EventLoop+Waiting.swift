@@ -8,6 +8,7 @@ extension EventLoop {
   ///
   /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
   /// throws `CancellationError`.
+  @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     check(method)
     try Task.checkCancellation()
