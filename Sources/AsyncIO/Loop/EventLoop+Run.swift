@@ -13,7 +13,6 @@ extension EventLoop {
     if LoopAdoption.isOnMain { serveMain(runUntilStopped) } else { runUntilStopped() }
     EventLoop.runningLoop.value = nil
     core.mailbox.setRunner(nil)
-    reportAbandonedFailures()
   }
 
   /// Runs the process's adopted jobs for ever, without being the thread's loop in the eyes of the program.

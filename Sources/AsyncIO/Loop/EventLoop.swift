@@ -99,7 +99,6 @@ public final class EventLoop {
   public func close() {
     precondition(!isRunning, "EventLoop.close(): the loop is running; stop it first")
     guard !isClosed else { return }
-    reportAbandonedFailures()
     tearDown()
   }
 

@@ -28,12 +28,10 @@ final class TypedTaskRecord<Success: Sendable>: TaskRecord {
   override var isAbandoned: Bool { isOnlyReference(&task) }
 }
 
-/// The tasks of a loop that have not ended, in the order of their slots, and those that failed and may still be asked.
+/// The tasks of a loop that have not ended, in the order of their slots.
 struct TaskRegistry {
   private var records: [TaskRecord?] = []
   private var freeSlots: [Int] = []
-  /// Tasks that ended with an error while somebody held them.
-  private(set) var failures: [(record: TaskRecord, error: any Error)] = []
 
   var isEmpty: Bool { freeSlots.count == records.count }
 
@@ -55,20 +53,5 @@ struct TaskRegistry {
     record.slot = nil
     records[slot] = nil
     freeSlots.append(slot)
-  }
-
-  mutating func noteFailure(_ record: TaskRecord, _ error: any Error) {
-    failures.append((record, error))
-  }
-
-  /// Takes the failed tasks that nobody holds any more: their errors are lost.
-  mutating func takeAbandonedFailures() -> [(record: TaskRecord, error: any Error)] {
-    var abandoned: [(record: TaskRecord, error: any Error)] = []
-    failures.removeAll { failure in
-      guard failure.record.isAbandoned else { return false }
-      abandoned.append(failure)
-      return true
-    }
-    return abandoned
   }
 }

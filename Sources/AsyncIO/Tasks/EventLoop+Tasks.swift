@@ -7,7 +7,7 @@ extension EventLoop {
   /// child tasks that it makes with `async let` and task groups. It begins in the next iteration, in order with
   /// callbacks. The task is a native one: cancel it, await its `value`. Its name is for logs and debuggers.
   ///
-  /// An error that the task ends with, and that nobody asks for, goes to the exception handler.
+  /// An error that the task ends with while nobody holds the task goes to the exception handler.
   @discardableResult
   public func createTask<Success: Sendable>(
     name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
@@ -40,11 +40,10 @@ extension LoopCore {
   }
 
   /// Sees to it that the error is not lost in silence. Whether anybody holds the task can be told only once the task
-  /// is over, and that it is in the next iteration.
+  /// is over. It is when the callback runs, and whoever waits for the task still holds it then: it is resumed later.
   fileprivate func taskFailed(_ record: TaskRecord, _ error: any Error) {
     if error is CancellationError || isClosed { return }
-    tasks.noteFailure(record, error)
-    schedule(.callback(Handle { EventLoop.running?.reportAbandonedFailures() }))
+    schedule(.callback(Handle { EventLoop.running?.reportIfAbandoned(record, error) }))
   }
 }
 
