@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import SystemPackage
 
 extension EventLoop {
   /// Runs a Swift job by the executor that it was enqueued on.
@@ -30,5 +31,20 @@ extension EventLoop {
     body()
     unwatchMainDispatchQueue()
     LoopAdoption.unbind(restoring: previous)
+  }
+}
+
+extension EventLoop {
+  /// Serves libdispatch's main queue, where `MainActor`'s work arrives unless the loop has adopted it, and where
+  /// `DispatchQueue.main` sends its blocks in any case.
+  func watchMainDispatchQueue() {
+    let descriptor = FileDescriptor(rawValue: MainDispatchQueue.descriptor)
+    guard ThreadIdentity.isMain, descriptor.rawValue >= 0, readiness.watcher(of: descriptor) == nil else { return }
+    // Without it the loop is whole; the queue's blocks wait, as they do in any program that does not serve them.
+    _ = try? addReader(descriptor) { MainDispatchQueue.drain() }
+  }
+
+  func unwatchMainDispatchQueue() {
+    _ = try? removeReader(FileDescriptor(rawValue: MainDispatchQueue.descriptor))
   }
 }

@@ -63,41 +63,4 @@ extension EventLoop {
     let code = try socket.option(.pendingError)
     if code != 0 { throw IOError(Errno(rawValue: code), "connect", address.description) }
   }
-
-  /// Suspends the task until the descriptor, which nobody else may watch, is ready.
-  func waitUntilReady(_ descriptor: FileDescriptor, for interest: Interest, _ operation: StaticString) async throws {
-    try await wait(operation) { waiter in
-      let watcher = OneShotWatcher(self, descriptor, waiter)
-      claim(descriptor, for: watcher)
-      do throws(Errno) {
-        try setInterest(interest, for: descriptor)
-        waiter.onCancel = { self.release(descriptor) }
-      } catch {
-        release(descriptor)
-        waiter.resume(.failure(IOError(error, operation.description, "descriptor \(descriptor.rawValue)")))
-      }
-    }
-  }
-}
-
-/// Wakes a waiter when its descriptor is ready, and lets go of the descriptor.
-private final class OneShotWatcher: ReadinessWatcher {
-  private unowned let loop: EventLoop
-  private let descriptor: FileDescriptor
-  private let waiter: Waiter
-
-  init(_ loop: EventLoop, _ descriptor: FileDescriptor, _ waiter: Waiter) {
-    self.loop = loop
-    self.descriptor = descriptor
-    self.waiter = waiter
-  }
-
-  var ownsDescriptor: Bool { true }
-
-  func descriptorIsReady(_ ready: Interest) {
-    loop.release(descriptor)
-    waiter.resume()
-  }
-
-  func loopWasClosed() {}
 }

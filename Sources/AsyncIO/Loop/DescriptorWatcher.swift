@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// What a program does with one descriptor of its own: a callback or a waiting task for each direction.
+final class DescriptorWatcher: ReadinessWatcher {
+  private enum Listener {
+    case callback(Handle)
+    case waiter(Waiter)
+  }
+
+  private unowned let loop: EventLoop
+  private let descriptor: FileDescriptor
+  private var reader: Listener?
+  private var writer: Listener?
+
+  init(_ loop: EventLoop, _ descriptor: FileDescriptor) {
+    self.loop = loop
+    self.descriptor = descriptor
+  }
+
+  var ownsDescriptor: Bool { false }
+
+  func descriptorIsReady(_ ready: Interest) {
+    for direction in [Interest.read, .write] where ready.contains(direction) {
+      switch listener(direction) {
+      case nil:
+        break
+      case .callback(let handle) where handle.isCancelled:
+        _ = remove(direction)
+      case .callback(let handle):
+        if !handle.isQueued {
+          handle.isQueued = true
+          loop.core.ready.appendDue(.callback(handle))
+        }
+      case .waiter(let waiter):
+        try? set(nil, direction)
+        waiter.resume()
+      }
+    }
+  }
+
+  /// Sets a callback. The one before is cancelled, also if it is queued already.
+  func setCallback(_ handle: Handle, _ direction: Interest) throws(Errno) {
+    try set(.callback(handle), direction)
+  }
+
+  /// Has the task woken once the descriptor is ready. One task can wait in each direction.
+  func setWaiter(_ waiter: Waiter, _ direction: Interest) throws {
+    guard listener(direction) == nil else {
+      throw EventLoopError(
+        .descriptorInUse, "descriptor \(descriptor.rawValue) is watched already in the same direction")
+    }
+    try set(.waiter(waiter), direction)
+    // A later call on the same socket must keep what is its own.
+    waiter.onCancel = { [self] in
+      if case .waiter(let current) = listener(direction), current === waiter { try? set(nil, direction) }
+    }
+  }
+
+  /// Takes away a callback.
+  ///
+  /// - Returns: whether there was one.
+  func remove(_ direction: Interest) -> Bool {
+    guard case .callback = listener(direction) else { return false }
+    try? set(nil, direction)
+    return true
+  }
+
+  private func listener(_ direction: Interest) -> Listener? { direction == .read ? reader : writer }
+
+  private func set(_ new: Listener?, _ direction: Interest) throws(Errno) {
+    let old = listener(direction)
+    if direction == .read { reader = new } else { writer = new }
+    var wanted: Interest = []
+    if reader != nil { wanted.insert(.read) }
+    if writer != nil { wanted.insert(.write) }
+    defer { drop(old, replaced: new != nil) }
+    if wanted.isEmpty {
+      loop.release(descriptor)
+    } else {
+      try loop.setInterest(wanted, for: descriptor)
+    }
+  }
+
+  private func drop(_ old: Listener?, replaced: Bool) {
+    switch old {
+    case nil: break
+    case .callback(let handle): handle.cancel()
+    case .waiter(let waiter):
+      // Nobody else would ever wake it.
+      guard replaced else { return }
+      waiter.resume(
+        .failure(EventLoopError(.descriptorInUse, "a callback took the place of the task that waited for a descriptor")))
+    }
+  }
+
+  func loopWasClosed() {
+    for case .callback(let handle) in [reader, writer] { handle.cancel() }
+  }
+}
