@@ -90,7 +90,8 @@ final class DescriptorWatcher: ReadinessWatcher {
       // Nobody else would ever wake it.
       guard replaced else { return }
       waiter.resume(
-        .failure(EventLoopError(.descriptorInUse, "a callback took the place of the task that waited for a descriptor")))
+        .failure(EventLoopError(.descriptorInUse, "a callback took the place of the task that waited for a descriptor"))
+      )
     }
   }
 

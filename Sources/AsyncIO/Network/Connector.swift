@@ -6,24 +6,32 @@ struct Connector {
   let loop: EventLoop
   /// What to bind to before connecting: one of these of the right family. Nil: whatever the kernel picks.
   var localAddresses: [AddressInfo]?
+  /// How long an attempt has for itself before the next one begins beside it (RFC 8305). Nil: one after the other.
+  var raceDelay: Duration?
 
   /// The first connection that comes about.
   ///
   /// - Throws: where all addresses fail, one ``IOError`` that lists each; for a single address its own.
   func connect(_ addresses: [AddressInfo], subject: String) async throws -> Socket {
     var failures: [IOError] = []
-    for address in addresses {
-      do {
-        return try await connect(address)
-      } catch let error as IOError {
-        failures.append(error)
+    if let raceDelay, addresses.count > 1 {
+      let race = ConnectionRace(self, addresses, delay: raceDelay)
+      if let winner = try await race.run() { return winner }
+      failures = race.failures
+    } else {
+      for address in addresses {
+        do {
+          return try await connect(address)
+        } catch let error as IOError {
+          failures.append(error)
+        }
       }
     }
     guard let first = failures.first else { throw IOError(.addressNotAvailable, "connect", subject) }
     throw failures.count == 1 ? first : IOError(first.code, "connect", subject, attempts: failures)
   }
 
-  private func connect(_ info: AddressInfo) async throws -> Socket {
+  func connect(_ info: AddressInfo) async throws -> Socket {
     let socket = try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: loop.kernel)
     do {
       if let localAddresses { try bind(socket, to: localAddresses, family: info.family) }
@@ -53,11 +61,16 @@ struct Connector {
 extension EventLoop {
   /// Connects a non-blocking socket, which stays the caller's.
   func connect(_ socket: Socket, to address: SocketAddress) async throws {
-    do throws(IOError) {
-      try socket.connect(to: address)
-      return
-    } catch {
-      guard error.code == .nowInProgress else { throw error }
+    while true {
+      do throws(IOError) {
+        try socket.connect(to: address)
+        return
+      } catch {
+        if error.code == .nowInProgress { break }
+        guard error.code == .wouldBlock, address.family == .unix else { throw error }
+      }
+      // A unix listener whose queue is full: nothing tells when there is room again.
+      try await sleep(for: .milliseconds(1))
     }
     try await waitUntilReady(socket.descriptor, for: .write, "connect")
     let code = try socket.option(.pendingError)

@@ -17,17 +17,24 @@ extension EventLoop {
   ///   - protocol: the transport protocol's number for the look-up; 0 for any.
   ///   - flags: flags for the look-up.
   ///   - localAddress: host and port to bind to before connecting; those are looked up too.
+  ///   - happyEyeballsDelay: how long an attempt has for itself before the next one begins beside it, as RFC 8305 has
+  ///     it (250 ms there); the first to succeed wins. Nil: one address after the other.
+  ///   - interleave: whether to take the addresses of IPv4 and IPv6 in turns, after so many of the preferred family.
+  ///     Nil: 1 with a delay, else the resolver's order.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` when none of them answers, with the error
   ///   of each; `CancellationError` when the task is cancelled, and then nothing is left behind; what the factory
   ///   throws.
   public func createConnection<P: StreamProtocol>(
     _ factory: () throws -> P, host: String, port: Int, family: AddressFamily = .unspecified,
-    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     check("createConnection")
-    let addresses = try await lookUp(
+    var addresses = try await lookUp(
       host: host, port: port, family: family, transportProtocol: `protocol`, flags: flags, operation: "connect")
-    var connector = Connector(loop: self)
+    let turns = interleave ?? (happyEyeballsDelay == nil ? 0 : 1)
+    if turns > 0 { addresses = addresses.interleaved(first: turns) }
+    var connector = Connector(loop: self, raceDelay: happyEyeballsDelay)
     if let localAddress {
       connector.localAddresses = try await lookUp(
         host: localAddress.host, port: localAddress.port, family: family, transportProtocol: `protocol`, flags: flags,

@@ -64,7 +64,7 @@ extension EventLoop {
     return try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
   }
 
-  private func makeServer<P: StreamProtocol>(
+  func makeServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, _ sockets: [Socket], backlog: Int, startServing: Bool
   ) throws -> Server {
     let server = try Server(self, sockets, backlog: backlog, factory)

@@ -5,22 +5,74 @@ import SystemPackage
 private let lookUpThreads = WorkerThreads(limit: 4)
 
 extension EventLoop {
-  /// Looks up addresses. Those that are written in numbers are answered at once.
+  /// Looks up the addresses of a host and a service. asyncio's `getaddrinfo`.
   ///
-  /// A look-up cannot be interrupted: cancelling the task abandons it, and its late answer is ignored.
+  /// Addresses that are written in numbers are answered at once; names are looked up on threads of their own. A look-up
+  /// cannot be interrupted: cancelling the task abandons it, and nothing waits for it, not even the process's end.
+  ///
+  /// - Parameters:
+  ///   - host: a name or an address; nil or empty stands for this machine, or with `.passive` for all its interfaces.
+  ///   - service: a port, or the name of a service; nil or empty leaves the port 0.
+  ///   - family: restricts the addresses to one family.
+  ///   - type: the kind of socket; nil asks for every kind.
+  ///   - protocol: the transport protocol's number; 0 for any.
+  ///   - flags: see ``AddressInfoFlags``.
+  /// - Returns: at least one answer, in the resolver's order of preference.
+  /// - Throws: ``ResolutionError``; `CancellationError`.
+  public func getaddrinfo(
+    host: String?, service: String? = nil, family: AddressFamily = .unspecified, type: SocketKind? = nil,
+    protocol: Int32 = 0, flags: AddressInfoFlags = []
+  ) async throws -> [AddressInfo] {
+    func named(_ text: String?) -> String? { text?.isEmpty == true ? nil : text }
+    return try await lookUp(
+      AddressQuery(
+        host: named(host), service: named(service), family: family, kind: type ?? SocketKind(rawValue: 0),
+        transportProtocol: `protocol`, flags: flags))
+  }
+
+  /// Looks up the addresses of a host, for a port. asyncio's `getaddrinfo`.
+  ///
+  /// - Throws: as ``getaddrinfo(host:service:family:type:protocol:flags:)``.
+  public func getaddrinfo(
+    host: String?, port: Int, family: AddressFamily = .unspecified, type: SocketKind? = nil, protocol: Int32 = 0,
+    flags: AddressInfoFlags = []
+  ) async throws -> [AddressInfo] {
+    try await getaddrinfo(
+      host: host, service: String(port), family: family, type: type, protocol: `protocol`, flags: flags)
+  }
+
+  /// Looks up the names of an address. asyncio's `getnameinfo`.
+  ///
+  /// - Throws: ``ResolutionError``; `CancellationError`.
+  public func getnameinfo(_ address: SocketAddress, flags: NameInfoFlags = []) async throws -> NameInfo {
+    let kernel = kernel
+    return try await inLookUpThread("getnameinfo") { () throws(ResolutionError) in
+      try kernel.lookUpName(address, flags)
+    }
+  }
+
+  /// Looks up addresses. Those that are written in numbers are answered at once.
   func lookUp(_ query: AddressQuery) async throws -> [AddressInfo] {
     if let answer = query.literalAnswer { return [answer] }
+    if let query = query.numericQuery { return try kernel.lookUp(query) }
     let kernel = kernel
+    return try await inLookUpThread("getaddrinfo") { () throws(ResolutionError) in try kernel.lookUp(query) }
+  }
+
+  /// Runs a look-up on a thread of its own, and brings its answer back.
+  private func inLookUpThread<Answer: Sendable>(
+    _ method: StaticString, _ work: @escaping @Sendable () throws(ResolutionError) -> Answer
+  ) async throws -> Answer {
     let remote = remote
-    var answer: Result<[AddressInfo], ResolutionError>?
-    try await wait("getaddrinfo") { waiter in
-      let reply = LoopBound { (result: Result<[AddressInfo], ResolutionError>) in
+    var answer: Result<Answer, ResolutionError>?
+    try await wait(method) { waiter in
+      let reply = LoopBound { (result: Result<Answer, ResolutionError>) in
         answer = result
         waiter.resume()
       }
       do {
         try lookUpThreads.submit {
-          let result = Result { () throws(ResolutionError) in try kernel.lookUp(query) }
+          let result = Result { () throws(ResolutionError) in try work() }
           // A loop that closed meanwhile does not want it any more.
           try? remote.callSoonThreadsafe { _ in reply.value(result) }
         }
@@ -32,9 +84,7 @@ extension EventLoop {
     return try answer.get()
   }
 
-  /// Looks up a host's addresses for a numbered port.
-  ///
-  /// - Parameter host: nil or empty stands for this machine, or with `.passive` for all its interfaces.
+  /// Looks up a host's addresses for a stream to or from a numbered port.
   func lookUp(
     host: String?, port: Int, family: AddressFamily, transportProtocol: Int32 = 0, flags: AddressInfoFlags,
     operation: String
@@ -42,9 +92,7 @@ extension EventLoop {
     guard UInt16(exactly: port) != nil else {
       throw IOError(.invalidArgument, operation, "\(host ?? "*"):\(port) (a port is between 0 and 65535)")
     }
-    let host = host?.isEmpty == true ? nil : host
-    return try await lookUp(
-      AddressQuery(
-        host: host, service: String(port), family: family, transportProtocol: transportProtocol, flags: flags))
+    return try await getaddrinfo(
+      host: host, port: port, family: family, type: .stream, protocol: transportProtocol, flags: flags)
   }
 }

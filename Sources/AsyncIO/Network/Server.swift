@@ -10,6 +10,8 @@ public final class Server {
   /// The connections that have not ended.
   private var connections: [ObjectIdentifier: StreamTransport] = [:]
   private var closeWaiters = WaiterQueue()
+  /// What else there is to do at the close; nil once it is done.
+  var onClose: (() -> Void)?
   /// Whether it was closed.
   private var isClosed = false
   /// Whether it accepts connections. asyncio's `is_serving`.
@@ -97,6 +99,8 @@ public final class Server {
     let closing = listeners
     listeners.removeAll()
     for listener in closing { listener.close() }
+    onClose?()
+    onClose = nil
     wakeIfOver()
   }
 

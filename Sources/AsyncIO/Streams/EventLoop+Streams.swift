@@ -7,17 +7,18 @@ extension EventLoop {
   /// Connects to a host and port. asyncio's `open_connection`.
   ///
   /// The limit is the reader's, in bytes. The other arguments are those of
-  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:)``.
+  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:)``.
   ///
-  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:)``; ``EventLoopError``
+  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:)``; ``EventLoopError``
   ///   `.invalidArgument` for a limit of zero or less.
   public func openConnection(
     host: String, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
-    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let (transport, connection) = try await createConnection(
       { try StreamConnection(self, limit: limit) }, host: host, port: port, family: family, protocol: `protocol`,
-      flags: flags, localAddress: localAddress)
+      flags: flags, localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave)
     return (connection.reader, StreamWriter(transport, connection))
   }
 
@@ -74,7 +75,7 @@ extension EventLoop {
     try await createServer(streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing)
   }
 
-  private func streamFactory(
+  func streamFactory(
     _ limit: Int, _ handler: @escaping StreamHandler
   ) throws -> () throws -> StreamConnection {
     // Fails now rather than with each connection.

@@ -71,16 +71,22 @@ package struct AddressQuery: Hashable, Sendable {
 
   package var subject: String { "\(host ?? "*"):\(service ?? "0")" }
 
-  /// The answer where no look-up is needed: an address in numbers, with a port in numbers.
+  /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket.
   package var literalAnswer: AddressInfo? {
     guard let host, let port = UInt16(service ?? "0"), let address = SocketAddress(ip: host, port: port),
-      family == .unspecified || family == address.family
+      family == .unspecified || family == address.family, kind == .stream || kind == .datagram
     else { return nil }
-    let implied = kind == .stream ? Int32(IPPROTO_TCP) : kind == .datagram ? Int32(IPPROTO_UDP) : 0
-    guard transportProtocol == 0 || transportProtocol == implied || implied == 0 else { return nil }
-    return AddressInfo(
-      family: address.family, kind: kind, transportProtocol: transportProtocol == 0 ? implied : transportProtocol,
-      address: address)
+    let implied = Int32(kind == .stream ? IPPROTO_TCP : IPPROTO_UDP)
+    guard transportProtocol == 0 || transportProtocol == implied else { return nil }
+    return AddressInfo(family: address.family, kind: kind, transportProtocol: implied, address: address)
+  }
+
+  /// The same question where the resolver can answer it without asking anybody; nil where it can't.
+  package var numericQuery: AddressQuery? {
+    guard let host, SocketAddress(ip: host, port: 0) != nil, UInt16(service ?? "0") != nil else { return nil }
+    var query = self
+    query.flags.formUnion([.numericHost, .numericService])
+    return query
   }
 
   /// Asks the platform's resolver, however long that takes.
@@ -92,11 +98,7 @@ package struct AddressQuery: Hashable, Sendable {
     unsafe hints.ai_flags = flags.rawValue
     var list: UnsafeMutablePointer<addrinfo>?
     let code = unsafe getaddrinfo(host, service, &hints, &list)
-    guard code == 0 else {
-      let message =
-        code == EAI_SYSTEM ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(code))
-      throw ResolutionError(code: code, message: message, subject: subject)
-    }
+    guard code == 0 else { throw ResolutionError("getaddrinfo", code, subject) }
     defer { unsafe freeaddrinfo(list) }
     var answers: [AddressInfo] = []
     var next = unsafe list
@@ -112,8 +114,66 @@ package struct AddressQuery: Hashable, Sendable {
           transportProtocol: entry.ai_protocol, canonicalName: canonicalName, address: address))
     }
     guard !answers.isEmpty else {
-      throw ResolutionError(code: EAI_NONAME, message: "the look-up returned no address", subject: subject)
+      throw ResolutionError(
+        operation: "getaddrinfo", code: EAI_NONAME, message: "the look-up returned no address", subject: subject)
     }
     return answers
+  }
+}
+
+/// Flags of a look-up of names, as in `getnameinfo`.
+public struct NameInfoFlags: OptionSet, Hashable, Sendable {
+  /// The platform's bits.
+  public let rawValue: Int32
+  /// Wraps bits of the platform.
+  public init(rawValue: Int32) { self.rawValue = rawValue }
+
+  /// The host in numbers; never ask a name server.
+  public static let numericHost = NameInfoFlags(rawValue: Int32(NI_NUMERICHOST))
+  /// The service as a number.
+  public static let numericService = NameInfoFlags(rawValue: Int32(NI_NUMERICSERV))
+  /// Fail rather than answer in numbers when the host has no name.
+  public static let nameRequired = NameInfoFlags(rawValue: Int32(NI_NAMEREQD))
+  /// The service of datagrams, which may have another name.
+  public static let datagram = NameInfoFlags(rawValue: Int32(NI_DGRAM))
+  /// For hosts of the local domain only their own name.
+  public static let noDomain = NameInfoFlags(rawValue: Int32(NI_NOFQDN))
+}
+
+/// The names of a host and a service.
+public struct NameInfo: Hashable, Sendable {
+  /// The host's name, or its address in numbers.
+  public var host: String
+  /// The service's name, or its port.
+  public var service: String
+
+  /// Asks the platform's resolver, however long that takes.
+  init(of address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) {
+    // The lengths that the resolver's manual names.
+    var host = [CChar](repeating: 0, count: 1025)
+    var service = [CChar](repeating: 0, count: 32)
+    let code = unsafe address.withPlatformAddress { (address, length) -> Int32 in
+      unsafe getnameinfo(
+        address, length, &host, socklen_t(host.count), &service, socklen_t(service.count), flags.rawValue)
+    }
+    guard code == 0 else { throw ResolutionError("getnameinfo", code, address.description) }
+    self.host = String(cCharacters: host)
+    self.service = String(cCharacters: service)
+  }
+}
+
+extension ResolutionError {
+  /// The resolver's own sentence for its code.
+  fileprivate init(_ operation: String, _ code: Int32, _ subject: String) {
+    let message =
+      code == EAI_SYSTEM ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(code))
+    self.init(operation: operation, code: code, message: message, subject: subject)
+  }
+}
+
+extension String {
+  /// The characters up to the closing zero.
+  init(cCharacters: [CChar]) {
+    self.init(decoding: cCharacters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }

@@ -43,6 +43,8 @@ extension Errno {
 
 /// A name that could not be looked up. asyncio's `socket.gaierror`.
 public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The look-up: `getaddrinfo` or `getnameinfo`.
+  public var operation: String
   /// The resolver's code, such as `EAI_NONAME`.
   public var code: Int32
   /// The resolver's sentence for it.
@@ -51,12 +53,13 @@ public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertibl
   public var subject: String
 
   /// Describes a failure.
-  public init(code: Int32, message: String, subject: String) {
+  public init(operation: String = "getaddrinfo", code: Int32, message: String, subject: String) {
+    self.operation = operation
     self.code = code
     self.message = message
     self.subject = subject
   }
 
   /// Call, name and cause in one line.
-  public var description: String { "getaddrinfo \(subject): \(message) (\(code))" }
+  public var description: String { "\(operation) \(subject): \(message) (\(code))" }
 }

@@ -37,12 +37,25 @@ package protocol Kernel: AnyObject, Sendable {
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno)
 
+  /// What there is at a path, without following a link.
+  func fileStatus(_ path: String) throws(Errno) -> FileStatus
+  func unlink(_ path: String) throws(Errno)
+
   /// A counter that becomes readable when something was added to it. Signal handlers write to it.
   func makeCounter() throws(Errno) -> FileDescriptor
   func drainCounter(_ descriptor: FileDescriptor)
 
   /// Blocks until the name is looked up: never called on a loop's thread but for literal addresses.
   func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo]
+  /// Blocks until the address is looked up.
+  func lookUpName(_ address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) -> NameInfo
+}
+
+/// What a file is, and which: the same numbers are the same file.
+package struct FileStatus: Hashable, Sendable {
+  package var isSocket: Bool
+  package var device: UInt64
+  package var inode: UInt64
 }
 
 /// What a poller watches a descriptor for.

@@ -149,6 +149,17 @@
       if wanted != flags { _ = try systemCall { fcntl(descriptor.rawValue, F_SETFL, wanted) } }
     }
 
+    package func fileStatus(_ path: String) throws(Errno) -> FileStatus {
+      var status = stat()
+      _ = try systemCall { unsafe lstat(path, &status) }
+      return FileStatus(
+        isSocket: status.st_mode & S_IFMT == S_IFSOCK, device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    package func unlink(_ path: String) throws(Errno) {
+      _ = try systemCall { unsafe Glibc.unlink(path) }
+    }
+
     package func makeCounter() throws(Errno) -> FileDescriptor {
       FileDescriptor(rawValue: try systemCall { casyncio_counter() })
     }
@@ -158,6 +169,10 @@
     }
 
     package func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo] { try query.ask() }
+
+    package func lookUpName(_ address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) -> NameInfo {
+      try NameInfo(of: address, flags)
+    }
   }
 
   /// The kernel of the platform, for sockets that are made without a loop.

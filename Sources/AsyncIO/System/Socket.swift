@@ -16,6 +16,8 @@ public final class Socket {
   private enum Owner {
     case caller, transport, nobody
   }
+  /// Whether it is known to be non-blocking; nil as long as nobody has asked.
+  private var knownNonBlocking: Bool?
   /// Who will close the descriptor. `nobody` once it is closed.
   private var owner = Owner.caller
 
@@ -137,12 +139,33 @@ extension Socket {
   /// - Throws: ``IOError`` for `recv`, with code `EAGAIN` when there is nothing yet.
   public func receive(maxBytes: Int) throws(IOError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
-    let count = try perform("recv") { () throws(Errno) in
-      var span = bytes.mutableSpan
-      return try kernel.receive(descriptor, into: &span)
-    }
+    let count = try receive(into: &bytes)
     bytes.removeSubrange(count...)
     return bytes
+  }
+
+  /// Reads what is there, once, into a buffer of the caller's.
+  ///
+  /// - Returns: how many bytes; none at the end of the stream.
+  /// - Throws: as ``receive(maxBytes:)``.
+  public func receive(into buffer: inout [UInt8]) throws(IOError) -> Int {
+    try perform("recv") { () throws(Errno) in
+      var span = buffer.mutableSpan
+      return try kernel.receive(descriptor, into: &span)
+    }
+  }
+
+  /// Accepts a connection, once.
+  ///
+  /// - Returns: the connection, non-blocking, and the peer's address.
+  /// - Throws: ``IOError`` for `accept`, with code `EAGAIN` when there is none.
+  public func accept() throws(IOError) -> (connection: Socket, address: SocketAddress?) {
+    try perform("accept") { () throws(Errno) in
+      let (accepted, address) = try kernel.accept(descriptor)
+      let connection = Socket(adopting: accepted, kernel: kernel)
+      connection.knownNonBlocking = true
+      return (connection, address)
+    }
   }
 
   /// Sends what the kernel takes, once.
@@ -150,9 +173,23 @@ extension Socket {
   /// - Returns: how many bytes it took.
   /// - Throws: ``IOError`` for `send`, with code `EAGAIN` when it takes none now.
   @discardableResult
-  public func send(_ bytes: [UInt8]) throws(IOError) -> Int {
-    try perform("send") { () throws(Errno) in try kernel.send(descriptor, bytes.span) }
+  public func send(_ bytes: [UInt8]) throws(IOError) -> Int { try send(bytes.span) }
+
+  /// Sends what the kernel takes, once.
+  ///
+  /// - Returns: how many bytes it took.
+  /// - Throws: as ``send(_:)-([UInt8])``.
+  public func send(_ bytes: Span<UInt8>) throws(IOError) -> Int {
+    // Spelled out, since a span cannot go into a closure.
+    guard !isClosed else { throw IOError(.badFileDescriptor, "send", name) }
+    do throws(Errno) {
+      return try kernel.send(descriptor, bytes)
+    } catch {
+      throw IOError(error, "send", name)
+    }
   }
+
+  private var name: String { "descriptor \(descriptor.rawValue)" }
 
   /// Reads an option.
   ///
@@ -184,18 +221,26 @@ extension Socket {
   /// - Throws: ``IOError`` for `fcntl`.
   public func setNonBlocking(_ nonBlocking: Bool) throws(IOError) {
     try perform("fcntl") { () throws(Errno) in try kernel.setNonBlocking(descriptor, nonBlocking) }
+    knownNonBlocking = nonBlocking
+  }
+
+  /// Whether its calls would block. The kernel is asked once, or each time where others may change it.
+  func isKnownToBlock(asksKernel: Bool) throws(IOError) -> Bool {
+    if let knownNonBlocking, !asksKernel { return !knownNonBlocking }
+    let answer = try isNonBlocking
+    knownNonBlocking = answer
+    return !answer
   }
 
   /// Runs a call on the descriptor, unless that is closed: its number may be someone else's by now.
   private func perform<Answer>(
     _ operation: String, _ subject: String? = nil, _ call: () throws(Errno) -> Answer
   ) throws(IOError) -> Answer {
-    let subject = subject ?? "descriptor \(descriptor.rawValue)"
-    guard !isClosed else { throw IOError(.badFileDescriptor, operation, subject) }
+    guard !isClosed else { throw IOError(.badFileDescriptor, operation, subject ?? name) }
     do throws(Errno) {
       return try call()
     } catch {
-      throw IOError(error, operation, subject)
+      throw IOError(error, operation, subject ?? name)
     }
   }
 }

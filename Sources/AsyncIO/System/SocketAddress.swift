@@ -35,7 +35,7 @@ public struct SocketKind: RawRepresentable, Hashable, Sendable {
 
 /// The address of a socket, resolved: numbers or a path, never a host name.
 ///
-/// Use ``EventLoop/createConnection(_:host:port:family:protocol:flags:localAddress:)`` where you have a name.
+/// Use ``EventLoop/createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:)`` where you have a name.
 public struct SocketAddress: Hashable, Sendable {
   enum Storage: Hashable, Sendable {
     /// Address and port, in host order.
@@ -113,7 +113,7 @@ public struct SocketAddress: Hashable, Sendable {
       _ = unsafe withUnsafeBytes(of: &bytes) {
         unsafe inet_ntop(AF_INET6, $0.baseAddress, &text, socklen_t(text.count))
       }
-      let address = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      let address = String(cCharacters: text)
       return scope == 0 ? address : "\(address)%\(scope)"
     case .unix:
       return nil

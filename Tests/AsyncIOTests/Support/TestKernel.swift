@@ -204,6 +204,13 @@ final class TestKernel: Kernel {
 
   func drainCounter(_ descriptor: FileDescriptor) { real.drainCounter(descriptor) }
 
+  func fileStatus(_ path: String) throws(Errno) -> FileStatus { try real.fileStatus(path) }
+  func unlink(_ path: String) throws(Errno) { try real.unlink(path) }
+
+  func lookUpName(_ address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) -> NameInfo {
+    try real.lookUpName(address, flags)
+  }
+
   func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo] {
     state.withLock { $0.counts[.lookUp, default: 0] += 1 }
     if let answer = state.withLock({ $0.lookUp }) { return try answer(query) }

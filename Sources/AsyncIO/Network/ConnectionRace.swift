@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Connects to several addresses at a time, each begun a little after the one before, and keeps the first that answers
+/// (RFC 8305, "happy eyeballs").
+final class ConnectionRace {
+  private let connector: Connector
+  private let delay: Duration
+  /// The addresses that were not tried yet, the next one last.
+  private var waiting: [AddressInfo]
+  private var attempts: [Task<Void, any Error>] = []
+  private var running = 0
+  private var winner: Socket?
+  /// What became of the attempts that failed, in the order in which they did.
+  private(set) var failures: [IOError] = []
+  /// Something other than a refused connection, such as a lack of descriptors' bookkeeping: it ends the race.
+  private var fatal: (any Error)?
+  private var startTimer: TimerHandle?
+  private var isOver = false
+  /// The task that runs the race.
+  private var waiter: Waiter?
+
+  private var loop: EventLoop { connector.loop }
+
+  init(_ connector: Connector, _ addresses: [AddressInfo], delay: Duration) {
+    self.connector = connector
+    self.delay = delay
+    waiting = addresses.reversed()
+  }
+
+  /// The first connection; nil when every attempt failed. No other one is left open, whatever happens.
+  func run() async throws -> Socket? {
+    startNext()
+    do {
+      while !isOver {
+        try await loop.wait("createConnection") { waiter in
+          if isOver { waiter.resume() } else { self.waiter = waiter }
+        }
+      }
+    } catch {
+      finish()
+      winner?.close()
+      throw error
+    }
+    if let fatal, winner == nil { throw fatal }
+    return winner
+  }
+
+  private func startNext() {
+    startTimer?.cancel()
+    startTimer = nil
+    guard !isOver else { return }
+    guard let address = waiting.popLast() else {
+      if running == 0 { finish() }
+      return
+    }
+    running += 1
+    attempts.append(loop.createTask(name: "connect \(address.address)") { [self] in await attempt(address) })
+    if !waiting.isEmpty { startTimer = loop.callLater(delay) { [self] in startNext() } }
+  }
+
+  private func attempt(_ address: AddressInfo) async {
+    do {
+      let socket = try await connector.connect(address)
+      if isOver {
+        socket.close()
+      } else {
+        winner = socket
+        finish()
+      }
+    } catch let error as IOError {
+      failures.append(error)
+    } catch {
+      if !isOver {
+        fatal = error
+        finish()
+      }
+    }
+    running -= 1
+    // A failure makes room at once.
+    startNext()
+  }
+
+  private func finish() {
+    guard !isOver else { return }
+    isOver = true
+    startTimer?.cancel()
+    for attempt in attempts { attempt.cancel() }
+    attempts.removeAll()
+    waiter?.resume()
+    waiter = nil
+  }
+}
+
+extension [AddressInfo] {
+  /// The addresses in turns of their families, beginning with `first` of the family that the resolver prefers.
+  func interleaved(first: Int) -> [AddressInfo] {
+    guard let preferred = self.first?.family else { return [] }
+    var same = filter { $0.family == preferred }[...]
+    var other = filter { $0.family != preferred }[...]
+    var mixed = [AddressInfo](same.prefix(Swift.max(1, first)))
+    same = same.dropFirst(mixed.count)
+    while let next = other.popFirst() {
+      mixed.append(next)
+      if let next = same.popFirst() { mixed.append(next) }
+    }
+    return mixed + same
+  }
+}
