@@ -24,6 +24,8 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let invalidArgument = Code(name: "invalidArgument")
     /// The server is closed, or serves already.
     public static let serverState = Code(name: "serverState")
+    /// The kernel cannot send this file to this socket by itself, and the caller refused the fallback.
+    public static let sendFileNotAvailable = Code(name: "sendFileNotAvailable")
     /// The transport is closing, or its write side was ended.
     public static let transportState = Code(name: "transportState")
   }

@@ -46,7 +46,7 @@ extension EventLoop {
   /// - Throws: ``ResolutionError``; `CancellationError`.
   public func getnameinfo(_ address: SocketAddress, flags: NameInfoFlags = []) async throws -> NameInfo {
     let kernel = kernel
-    return try await inLookUpThread("getnameinfo") { () throws(ResolutionError) in
+    return try await onThread(lookUpThreads, "getnameinfo") { () throws(ResolutionError) in
       try kernel.lookUpName(address, flags)
     }
   }
@@ -56,32 +56,7 @@ extension EventLoop {
     if let answer = query.literalAnswer { return [answer] }
     if let query = query.numericQuery { return try kernel.lookUp(query) }
     let kernel = kernel
-    return try await inLookUpThread("getaddrinfo") { () throws(ResolutionError) in try kernel.lookUp(query) }
-  }
-
-  /// Runs a look-up on a thread of its own, and brings its answer back.
-  private func inLookUpThread<Answer: Sendable>(
-    _ method: StaticString, _ work: @escaping @Sendable () throws(ResolutionError) -> Answer
-  ) async throws -> Answer {
-    let remote = remote
-    var answer: Result<Answer, ResolutionError>?
-    try await wait(method) { waiter in
-      let reply = LoopBound { (result: Result<Answer, ResolutionError>) in
-        answer = result
-        waiter.resume()
-      }
-      do {
-        try lookUpThreads.submit {
-          let result = Result { () throws(ResolutionError) in try work() }
-          // A loop that closed meanwhile does not want it any more.
-          try? remote.callSoonThreadsafe { _ in reply.value(result) }
-        }
-      } catch {
-        waiter.resume(.failure(error))
-      }
-    }
-    guard let answer else { preconditionFailure("a look-up woke its waiter without an answer") }
-    return try answer.get()
+    return try await onThread(lookUpThreads, "getaddrinfo") { () throws(ResolutionError) in try kernel.lookUp(query) }
   }
 
   /// Looks up a host's addresses for a stream to or from a numbered port.

@@ -30,6 +30,13 @@ package protocol Kernel: AnyObject, Sendable {
   /// Sends the chunks as one message, without the first `skipping` bytes of the first.
   func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int
 
+  /// Has the kernel send bytes of a file, from an offset. Zero at the file's end.
+  func sendFile(_ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int) throws(Errno) -> Int
+  /// Reads from a file at an offset; blocks as long as the disk takes.
+  func readFile(_ file: FileDescriptor, offset: Int64, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int
+  /// Moves a file's position.
+  func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno)
+
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32

@@ -108,6 +108,28 @@
     /// A peer that went away is an error of the call, never a signal to the process.
     private let sendFlags = Int32(MSG_NOSIGNAL)
 
+    package func sendFile(
+      _ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int
+    ) throws(Errno) -> Int {
+      var offset = off_t(offset)
+      // The kernel moves at most this much at a time in any case.
+      let count = min(count, 0x7fff_f000)
+      return try systemCall { unsafe sendfile(descriptor.rawValue, file.rawValue, &offset, count) }
+    }
+
+    package func readFile(
+      _ file: FileDescriptor, offset: Int64, into buffer: inout MutableSpan<UInt8>
+    ) throws(Errno) -> Int {
+      // The span's memory is ours for the length of the call, and the kernel writes at most its count.
+      try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
+        try systemCall { unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, off_t(offset)) }
+      }
+    }
+
+    package func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno) {
+      _ = try systemCall { lseek(file.rawValue, off_t(offset), SEEK_SET) }
+    }
+
     package func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
       try unsafe address { unsafe getsockname(descriptor.rawValue, $0, $1) }
     }

@@ -10,8 +10,8 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   let loop: EventLoop
   /// Ours to close, which happens right after `connectionLost`.
   let socket: Socket
-  private var state = StreamTransportState()
-  private var buffer = WriteBuffer()
+  var state = StreamTransportState()
+  var buffer = WriteBuffer()
   /// Who is called; nil after `connectionLost`.
   private var receiver: (any StreamProtocol)?
   /// The receiver once more, where it brings its own buffer.
@@ -21,6 +21,10 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   private var cachedLocalAddress: SocketAddress?
   /// Told after `connectionLost`: the server counts its connections.
   private let onEnd: ((StreamTransport) -> Void)?
+  /// Whether a file is on its way, which nothing may be written into.
+  var isSendingFile = false
+  /// The file transfer, while it waits for the kernel to take more.
+  var writeWaiter: Waiter?
   /// How many writes came after the end.
   private var lateWrites = 0
 
@@ -212,6 +216,7 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   /// the program.
   private func admitsWrite(_ method: StaticString) -> Bool {
     loop.checkThread("StreamTransport.write")
+    precondition(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
     if state.acceptsWrites { return true }
     precondition(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
     lateWrites += 1
@@ -285,6 +290,7 @@ public final class StreamTransport: ReadTransport, WriteTransport {
       try? loop.kernel.shutdownWrite(socket.descriptor)
     case .end:
       buffer.discard()
+      wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", peerName)))
       updateInterest()
       // After a loop's end there is nobody to call any more.
       if !loop.isClosed { loop.callSoon { self.finish(error) } }
@@ -303,10 +309,10 @@ public final class StreamTransport: ReadTransport, WriteTransport {
     }
   }
 
-  private func updateInterest() {
+  func updateInterest() {
     guard !loop.isClosed else { return }
     do throws(Errno) {
-      let interest = state.interest(hasUnsentBytes: !buffer.isEmpty)
+      let interest = state.interest(hasUnsentBytes: !buffer.isEmpty || writeWaiter != nil)
       if loop.readiness.watcher(of: socket.descriptor) === self {
         try loop.setInterest(interest, for: socket.descriptor)
       }
@@ -332,13 +338,18 @@ public final class StreamTransport: ReadTransport, WriteTransport {
     socket.closeDescriptor()
   }
 
-  private var peerName: String { remoteAddress?.description ?? "descriptor \(socket.descriptor.rawValue)" }
+  var peerName: String { remoteAddress?.description ?? "descriptor \(socket.descriptor.rawValue)" }
 }
 
 extension StreamTransport: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
     if ready.contains(.read), state.isReading { read() }
-    if ready.contains(.write), !buffer.isEmpty { flush() }
+    guard ready.contains(.write) else { return }
+    if !buffer.isEmpty { flush() }
+    if buffer.isEmpty, writeWaiter != nil {
+      wakeWriter()
+      updateInterest()
+    }
   }
 
   var ownsDescriptor: Bool { !state.hasEnded }

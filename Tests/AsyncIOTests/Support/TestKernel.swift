@@ -10,7 +10,7 @@ import SystemPackage
 final class TestKernel: Kernel {
   enum Call: Hashable, Sendable {
     case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
-    case localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
+    case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
   }
 
   private struct Injection {
@@ -169,6 +169,20 @@ final class TestKernel: Kernel {
     let joined = Array(chunks.joined().dropFirst(skipping).prefix(limit))
     return try real.send(descriptor, joined.span)
   }
+
+  func sendFile(
+    _ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int
+  ) throws(Errno) -> Int {
+    try enter(.sendFile)
+    return try real.sendFile(
+      descriptor, from: file, offset: offset, count: min(limit(of: .sendFile) ?? .max, count))
+  }
+
+  func readFile(_ file: FileDescriptor, offset: Int64, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+    try real.readFile(file, offset: offset, into: &buffer)
+  }
+
+  func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno) { try real.seekFile(file, to: offset) }
 
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
     try enter(.localAddress)

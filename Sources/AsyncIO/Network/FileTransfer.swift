@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
+
+/// Reads of files for sending, which may wait for a disk.
+private let fileThreads = WorkerThreads(limit: 2)
+
+extension EventLoop {
+  /// Sends a file, or a part of it, over a transport. asyncio's `sendfile`.
+  ///
+  /// What was written before goes first. The kernel copies straight from the file to the socket; where it cannot, the
+  /// bytes are read and written instead. While it goes on, nothing else may be written to the transport.
+  ///
+  /// - Parameters:
+  ///   - file: an open file. Its position is left behind the last byte that was sent.
+  ///   - offset: where in the file to begin.
+  ///   - count: how many bytes to send; nil sends up to the end of the file.
+  ///   - fallback: false throws rather than read and write.
+  /// - Returns: how many bytes were sent.
+  /// - Throws: ``EventLoopError`` `.transportState` for a transport that is closing or sends a file already,
+  ///   `.sendFileNotAvailable` without fallback, `.invalidArgument`; ``IOError`` when the connection breaks.
+  @discardableResult
+  public func sendFile(
+    _ transport: StreamTransport, _ file: FileDescriptor, offset: Int64 = 0, count: Int? = nil, fallback: Bool = true
+  ) async throws -> Int {
+    check("sendFile")
+    try transport.beginFileTransfer()
+    defer { transport.endFileTransfer() }
+    try await transport.waitUntilFlushed()
+    return try await transfer(
+      FilePart(file: file, offset: offset, count: count), to: transport.socket, fallback: fallback
+    ) { try await transport.waitUntilWritable() }
+  }
+
+  /// Sends a file, or a part of it, over a socket. asyncio's `sock_sendfile`.
+  ///
+  /// - Parameters: as ``sendFile(_:_:offset:count:fallback:)``.
+  /// - Returns: how many bytes were sent.
+  /// - Throws: ``EventLoopError`` `.invalidArgument` for a blocking or a datagram socket, a negative offset, or a count
+  ///   that is not above zero, `.sendFileNotAvailable` without fallback; ``IOError`` when the connection breaks.
+  @discardableResult
+  public func sockSendFile(
+    _ socket: Socket, _ file: FileDescriptor, offset: Int64 = 0, count: Int? = nil, fallback: Bool = true
+  ) async throws -> Int {
+    try checkSocket("sockSendFile", socket)
+    try socket.requireStream("sockSendFile")
+    return try await transfer(
+      FilePart(file: file, offset: offset, count: count), to: socket, fallback: fallback
+    ) { [self] in try await waitUntilReady(socket.descriptor, for: .write, "sockSendFile") }
+  }
+
+  private func transfer(
+    _ part: FilePart, to socket: Socket, fallback: Bool, _ waitUntilWritable: () async throws -> Void
+  ) async throws -> Int {
+    var part = part
+    try part.validate()
+    // The position is moved also when the transfer breaks off.
+    defer { if part.sent > 0 { try? kernel.seekFile(part.file, to: part.position) } }
+    while part.left > 0 {
+      do throws(Errno) {
+        let sent = try kernel.sendFile(
+          socket.descriptor, from: part.file, offset: part.position, count: part.left)
+        if sent == 0 { break }
+        part.sent += sent
+        continue
+      } catch {
+        if error != .wouldBlock {
+          guard part.sent == 0, error.meansNoSendFile else { throw IOError(error, "sendfile") }
+          guard fallback else {
+            throw EventLoopError(
+              .sendFileNotAvailable, "sendFile: the kernel cannot send this file by itself (\(error.symbol))")
+          }
+          try await copy(&part, to: socket, waitUntilWritable)
+          break
+        }
+      }
+      try await waitUntilWritable()
+    }
+    return part.sent
+  }
+
+  /// Reads and writes, where the kernel cannot do both in one.
+  private func copy(
+    _ part: inout FilePart, to socket: Socket, _ waitUntilWritable: () async throws -> Void
+  ) async throws {
+    while part.left > 0 {
+      let chunk = try await read(part)
+      if chunk.isEmpty { return }
+      var written = 0
+      while written < chunk.count {
+        do throws(IOError) {
+          let count = try socket.send(chunk.span.extracting(written...))
+          written += count
+          part.sent += count
+        } catch {
+          guard error.code == .wouldBlock else { throw error }
+          try await waitUntilWritable()
+        }
+      }
+    }
+  }
+
+  private func read(_ part: FilePart) async throws -> [UInt8] {
+    let kernel = kernel
+    return try await onThread(fileThreads, "sendFile") { () throws(IOError) in
+      var chunk = [UInt8](repeating: 0, count: min(part.left, EventLoop.readLimit))
+      do throws(Errno) {
+        var span = chunk.mutableSpan
+        let count = try kernel.readFile(part.file, offset: part.position, into: &span)
+        chunk.removeSubrange(count...)
+        return chunk
+      } catch {
+        throw IOError(error, "pread", "descriptor \(part.file.rawValue)")
+      }
+    }
+  }
+}
+
+/// What is to be sent of a file, and how far that has come.
+private struct FilePart: Sendable {
+  let file: FileDescriptor
+  let offset: Int64
+  let count: Int?
+  var sent = 0
+
+  init(file: FileDescriptor, offset: Int64, count: Int?) {
+    self.file = file
+    self.offset = offset
+    self.count = count
+  }
+
+  var position: Int64 { offset + Int64(sent) }
+  /// Without a count, more than any file has.
+  var left: Int { (count ?? .max) - sent }
+
+  func validate() throws(EventLoopError) {
+    guard offset >= 0 else { throw EventLoopError(.invalidArgument, "sendFile: the offset must not be negative") }
+    guard (count ?? 1) > 0 else { throw EventLoopError(.invalidArgument, "sendFile: the count must be above zero") }
+  }
+}
+
+extension Errno {
+  /// Whether a call says that it does not work for this pair of descriptors, rather than that it failed.
+  fileprivate var meansNoSendFile: Bool {
+    [.invalidArgument, .noFunction, .notSupported, .notSocket, .overflow, .illegalSeek].contains(self)
+  }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+extension StreamTransport {
+  /// Claims the write side for a file.
+  func beginFileTransfer() throws(EventLoopError) {
+    guard state.acceptsWrites else {
+      throw EventLoopError(.transportState, "sendFile: the transport is closing, or its write side was ended")
+    }
+    guard !isSendingFile else {
+      throw EventLoopError(.transportState, "sendFile: the transport sends another file already")
+    }
+    isSendingFile = true
+  }
+
+  func endFileTransfer() { isSendingFile = false }
+
+  /// Suspends the task until what was written before is out.
+  func waitUntilFlushed() async throws {
+    while !buffer.isEmpty { try await waitUntilWritable() }
+    if state.hasEnded { throw IOError(.connectionAbort, "sendfile", peerName) }
+  }
+
+  /// Suspends the task until the kernel takes more.
+  func waitUntilWritable() async throws {
+    try await loop.wait("StreamTransport.sendFile") { waiter in
+      guard !state.hasEnded else {
+        waiter.resume(.failure(IOError(.connectionAbort, "sendfile", peerName)))
+        return
+      }
+      writeWaiter = waiter
+      waiter.onCancel = { [self] in
+        writeWaiter = nil
+        updateInterest()
+      }
+      updateInterest()
+    }
+    if state.hasEnded { throw IOError(.connectionAbort, "sendfile", peerName) }
+  }
+
+  func wakeWriter(_ result: Result<Void, any Error> = .success(())) {
+    let waiter = writeWaiter
+    writeWaiter = nil
+    waiter?.resume(result)
+  }
+}
