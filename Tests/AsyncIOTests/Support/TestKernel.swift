@@ -39,6 +39,9 @@ final class TestKernel: Kernel {
     state.withLock { $0.injections[call, default: []].append(Injection(error: error, skip: skip, times: times)) }
   }
 
+  /// Takes back what was to fail and has not yet.
+  func clearInjections() { state.withLock { $0.injections.removeAll() } }
+
   /// Lets each receive or send move at most so many bytes: short reads and writes. Nil lifts it.
   func limit(_ call: Call, toBytes bytes: Int?) { state.withLock { $0.limits[call] = bytes } }
 
@@ -56,6 +59,12 @@ final class TestKernel: Kernel {
   /// Moves the loop's clock.
   func advanceClock(by duration: Duration) {
     state.withLock { $0.clockOffset += duration.clampedNanoseconds }
+  }
+
+  /// Takes a descriptor that was made elsewhere into the books.
+  func adopt(_ descriptor: FileDescriptor) -> Socket {
+    opened(descriptor.rawValue)
+    return Socket(adopting: descriptor, kernel: self)
   }
 
   /// The timeouts of all polls so far, in nanoseconds.
