@@ -19,8 +19,8 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
   public let remoteAddress: SocketAddress?
   private var cachedLocalAddress: SocketAddress?
-  /// Told after `connectionLost`: the server counts its connections.
-  private let onEnd: ((StreamTransport) -> Void)?
+  /// Told after `connectionLost`: the server counts its connections. Nil afterwards, since the server refers to this.
+  private var onEnd: ((StreamTransport) -> Void)?
   /// Whether a file is on its way, which nothing may be written into.
   var isSendingFile = false
   /// The file transfer, while it waits for the kernel to take more.
@@ -324,6 +324,7 @@ public final class StreamTransport: ReadTransport, WriteTransport {
   /// The last call to the protocol; then everything is let go of.
   private func finish(_ error: (any Error)?) {
     do { try receiver?.connectionLost(error) } catch { report("connectionLost", error) }
+    let onEnd = onEnd
     letGo()
     onEnd?(self)
   }
@@ -334,6 +335,7 @@ public final class StreamTransport: ReadTransport, WriteTransport {
     defer { withExtendedLifetime(last) {} }
     receiver = nil
     bufferedReceiver = nil
+    onEnd = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
     socket.closeDescriptor()
   }
