@@ -43,12 +43,15 @@ enum PairKind: CaseIterable, Sendable, CustomTestStringConvertible {
         try socket.setOption(.receiveBufferSize, 64 * 1024)
       }
     }
+    let peer = Peer(far)
+    recorder.peer = peer
     _ = try await loop.createConnection({ recorder }, socket: near)
-    return (recorder, Peer(far))
+    return (recorder, peer)
   }
 }
 
-private func connectedSockets(_ loop: EventLoop, _ kernel: TestKernel, _ host: String) async throws -> (Socket, Socket) {
+private func connectedSockets(_ loop: EventLoop, _ kernel: TestKernel, _ host: String) async throws -> (Socket, Socket)
+{
   let address = try #require(SocketAddress(ip: host, port: 0))
   let listener = try Socket(address.family, .stream, transportProtocol: 0, kernel: kernel)
   defer { listener.close() }
@@ -75,6 +78,22 @@ final class Peer {
   private let real: any Kernel = LinuxKernel.shared
 
   init(_ socket: Socket) { self.socket = socket }
+
+  /// Connects to an address, past what the test injects.
+  static func connect(
+    to address: SocketAddress, _ loop: EventLoop, _ kernel: TestKernel
+  ) async throws -> Peer {
+    let socket = kernel.adopt(try kernel.real.makeSocket(address.family, .stream, 0))
+    do { try kernel.real.connect(socket.descriptor, to: address) } catch {
+      guard error == .nowInProgress else { throw error }
+    }
+    try await loop.until("the connection to \(address) is made") {
+      let code = try kernel.real.option(socket.descriptor, .pendingError)
+      if code != 0 { throw IOError(Errno(rawValue: code), "connect", address.description) }
+      return (try? kernel.real.remoteAddress(socket.descriptor)) != nil
+    }
+    return Peer(socket)
+  }
 
   func close() { socket.close() }
 
@@ -189,4 +208,10 @@ func ioError<R>(
 ) async throws -> IOError {
   let error = await thrown(sourceLocation: sourceLocation, body)
   return try #require(error as? IOError, "not an IOError: \(String(describing: error))", sourceLocation: sourceLocation)
+}
+
+extension Kernel {
+  fileprivate func option<Value>(_ descriptor: FileDescriptor, _ option: SocketOption<Value>) throws -> Int32 {
+    try self.option(descriptor, level: option.level, name: option.name)
+  }
 }

@@ -17,6 +17,8 @@ class Recorder: StreamProtocol {
   private(set) var chunkSizes: [Int] = []
   /// What `connectionLost` was told; outer nil before.
   private(set) var loss: (any Error)??
+  /// The far end, kept open as long as the recorder lives.
+  var peer: Peer?
   /// Kept after the end, to try what a program might.
   private(set) var kept: StreamTransport?
   /// Set by `withoutLoss`: a loss that is told meanwhile is told inline.
@@ -70,7 +72,14 @@ class Recorder: StreamProtocol {
     calls.append(.lost((error as? IOError)?.code))
     loss = .some(error)
     if isInsideCall { wasLostInline = true }
+    defer { forgetHooks() }
     try onLost?()
+  }
+
+  /// What the test wants in answer captures the recorder as a rule: this ends the cycle.
+  func forgetHooks() {
+    (onMade, onData, onEOF) = (nil, nil, nil)
+    (onPause, onResume, onLost) = (nil, nil, nil)
   }
 
   /// Runs the calls, and notes when one of them reports the loss from inside.
@@ -80,6 +89,7 @@ class Recorder: StreamProtocol {
     try body(transport)
   }
 
+  /// Lets go of the transport, which may be asked for no more.
   func forgetTransport() { kept = nil }
 }
 

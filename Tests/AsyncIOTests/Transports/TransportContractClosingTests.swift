@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Transport contract: closing")
 struct TransportContractClosingTests {
-  @Test("157, Trap 4: writeEOF flushes to a slow reader before it shuts down; reading goes on", arguments: PairKind.allCases)
+  @Test(
+    "157, Trap 4: writeEOF flushes to a slow reader before it shuts down; reading goes on", arguments: PairKind.allCases
+  )
   func writeEOF(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)

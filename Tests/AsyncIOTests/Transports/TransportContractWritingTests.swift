@@ -80,12 +80,17 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("writeLines sends many small chunks by one call, whatever of it the kernel takes", arguments: [0, 1, 5, 6, 7, 2999])
+  @Test(
+    "writeLines sends many small chunks by one call, whatever of it the kernel takes", arguments: [0, 1, 5, 6, 7, 2999])
   func writeLines(_ taken: Int) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
       let lines = (0..<2000).map { number in [UInt8](repeating: UInt8(number & 255), count: number % 4) }
-      if taken == 0 { kernel.inject(.wouldBlock, into: .sendGathering) } else { kernel.limit(.sendGathering, toBytes: taken) }
+      if taken == 0 {
+        kernel.inject(.wouldBlock, into: .sendGathering)
+      } else {
+        kernel.limit(.sendGathering, toBytes: taken)
+      }
       recorder.transport.writeLines(lines)
       #expect(kernel.count(of: .sendGathering) == 1)
       #expect(recorder.transport.writeBufferSize == 3000 - taken)

@@ -18,18 +18,26 @@ struct WriteBufferTests {
     }
   }
 
+  /// What the next system call is handed.
+  private func front(_ buffer: WriteBuffer) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for chunk in buffer.front { bytes += chunk }
+    bytes.removeFirst(buffer.firstOffset)
+    return bytes
+  }
+
   private func content(_ buffer: WriteBuffer) -> [UInt8] {
     var buffer = buffer
     var bytes: [UInt8] = []
     while !buffer.isEmpty {
-      let front = Array(buffer.front.joined().dropFirst(buffer.firstOffset))
+      let front = front(buffer)
       bytes += front
       _ = buffer.consume(front.count)
     }
     return bytes
   }
 
-  @Test("144, 146, 153: random operations against an array", arguments: 0..<20 as Range<UInt64>)
+  @Test("144, 146, 153: random operations against an array", arguments: 0..<12 as Range<UInt64>)
   func randomOperations(seed: UInt64) throws {
     var random = Random(state: seed)
     let source = pattern(40_000)
@@ -49,7 +57,7 @@ struct WriteBufferTests {
       #expect(buffer.isPaused == isPaused)
     }
 
-    for _ in 0..<250 {
+    for _ in 0..<150 {
       let size = [0, 1, 7, 100, 4096, 4097, 30_000].randomElement(using: &random)!
       switch Int.random(in: 0..<10, using: &random) {
       case 0..<4:
@@ -57,10 +65,10 @@ struct WriteBufferTests {
         model += part
         check(buffer.append(part.span), "append")
       case 4:
-        let lines = (0..<Int.random(in: 0..<80, using: &random)).map { _ in
+        let lines = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
           bytes(Int.random(in: 0..<50, using: &random))
         }
-        let joined = Array(lines.joined())
+        let joined = lines.reduce(into: []) { $0 += $1 }
         // Bytes are skipped only of what goes to the kernel directly, which needs an empty buffer.
         let skipping = model.isEmpty && !joined.isEmpty ? Int.random(in: 0...joined.count, using: &random) : 0
         model += joined.dropFirst(skipping)
@@ -70,9 +78,10 @@ struct WriteBufferTests {
         low = Int.random(in: 0...high, using: &random)
         check(buffer.setLimits(high: high, low: low), "set limits")
       default:
-        let front = buffer.front.joined().count - buffer.firstOffset
-        let taken = front > 0 ? Int.random(in: 0...front, using: &random) : 0
-        #expect(Array(buffer.front.joined().dropFirst(buffer.firstOffset).prefix(taken)) == Array(model.prefix(taken)))
+        let front = front(buffer)
+        let taken = Int.random(in: 0...front.count, using: &random)
+        // Their starts: the whole is compared at the end.
+        #expect(Array(front.prefix(500)) == Array(model.prefix(min(500, front.count))))
         model.removeFirst(taken)
         check(buffer.consume(taken), "consume \(taken)")
       }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Looks at objects without holding them.
+private final class Watched {
+  private final class Entry {
+    weak var object: AnyObject?
+    let name: String
+    init(_ object: AnyObject, _ name: String) { (self.object, self.name) = (object, name) }
+  }
+
+  private var entries: [Entry] = []
+
+  func add(_ object: AnyObject, _ name: String) { entries.append(Entry(object, name)) }
+  /// What still lives.
+  var living: [String] { entries.filter { $0.object != nil }.map(\.name) }
+}
+
+@Suite("Stream transport and server: lifetime")
+struct StreamTransportLifetimeTests {
+  @Test("165: protocol and transport are let go of after the end, however it came", arguments: PairKind.allCases)
+  func afterTheEnd(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let watched = Watched()
+      func run(_ end: (StreamTransport, Peer) throws -> Void) async throws {
+        let (recorder, peer) = try await kind.transport(loop, kernel)
+        watched.add(recorder, "protocol")
+        watched.add(recorder.transport, "transport")
+        watched.add(recorder.transport.socket, "socket")
+        kernel.inject(.wouldBlock, into: .send)
+        recorder.transport.write("flushed or dropped")
+        try end(recorder.transport, peer)
+        try await loop.until { recorder.isLost }
+        recorder.forgetTransport()
+      }
+      try await run { transport, _ in transport.close() }
+      try await run { transport, _ in transport.abort() }
+      try await run { _, peer in peer.close() }
+      try await run { _, peer in
+        try peer.send("x")
+        kernel.inject(.connectionReset, into: .receive)
+      }
+      try await loop.turn()
+      #expect(watched.living == [])
+    }
+  }
+
+  @Test("165: server, connections and factory are let go of after the end")
+  func server() throws {
+    try runLoop { loop, kernel in
+      let watched = Watched()
+      func run() async throws {
+        let token = Recorder()
+        watched.add(token, "factory's capture")
+        var accepted: [Recorder] = []
+        let server = try await loop.createServer(
+          {
+            watched.add(token, "token")
+            let recorder = Recorder()
+            watched.add(recorder, "accepted protocol")
+            accepted.append(recorder)
+            return recorder
+          }, host: "127.0.0.1", port: 0)
+        watched.add(server, "server")
+        watched.add(server.sockets[0], "listening socket")
+        let peer = try await Peer.connect(to: try #require(server.sockets[0].localAddress), loop, kernel)
+        try await loop.until { accepted.first?.kept != nil }
+        watched.add(accepted[0].transport, "accepted transport")
+        #expect(server.connectionCount == 1)
+        server.close()
+        peer.close()
+        try await server.waitClosed()
+        #expect(server.connectionCount == 0)
+        accepted[0].forgetTransport()
+      }
+      try await run()
+      try await loop.turn()
+      #expect(watched.living == [])
+    }
+  }
+
+  @Test("Trap 18: loop.close() with open connections and servers releases all, and closes every descriptor")
+  func loopCloses() throws {
+    CapturedLog.install()
+    let watched = Watched()
+    let kernel = TestKernel()
+    func run() throws {
+      let loop = try EventLoop(kernel: kernel)
+      watched.add(loop, "loop")
+      var recorders: [Recorder] = []
+      var peers: [Peer] = []
+      try loop.runUntilComplete {
+        for kind in PairKind.allCases {
+          let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
+          recorders.append(recorder)
+          peers.append(peer)
+        }
+        // One with unsent bytes, one that is flushing, one whose end is scheduled.
+        recorders[0].transport.write(pattern(plenty))
+        recorders[1].transport.write(pattern(plenty))
+        recorders[1].transport.close()
+        let server = try await loop.createServer(
+          {
+            let recorder = Recorder()
+            recorders.append(recorder)
+            return recorder
+          }, host: "127.0.0.1", port: 0)
+        watched.add(server, "server")
+        peers.append(try await Peer.connect(to: try #require(server.sockets[0].localAddress), loop, kernel))
+        try await loop.until { recorders.last?.kept != nil && recorders.count == 4 }
+        recorders[2].transport.abort()
+      }
+      let calls = recorders.map(\.calls)
+      for recorder in recorders {
+        watched.add(recorder, "protocol")
+        watched.add(recorder.transport, "transport")
+      }
+      loop.close()
+      // They lose their descriptors without being told, and stay harmless.
+      #expect(recorders.map(\.calls).map(\.count).reduce(0, +) <= calls.map(\.count).reduce(1, +))
+      for recorder in recorders {
+        #expect(recorder.transport.isClosing && recorder.transport.socket.isClosed)
+        recorder.transport.write("late")
+        recorder.transport.pauseReading()
+        recorder.transport.resumeReading()
+        recorder.transport.close()
+        recorder.transport.abort()
+        #expect(recorder.transport.getProtocol() == nil)
+        recorder.forgetTransport()
+      }
+      for peer in peers { peer.close() }
+    }
+    try run()
+    #expect(kernel.openDescriptors == [])
+    #expect(watched.living == [])
+  }
+
+  @Test("Trap 18: with debug on, a connection that is open when the loop closes is reported")
+  func openConnectionIsReported() throws {
+    try withLoop { loop, kernel in
+      loop.debug = true
+      var name = ""
+      let recorder = Recorder()
+      try loop.runUntilComplete {
+        _ = try await PairKind.tcp.transport(loop, kernel, recorder)
+        name = try #require(recorder.transport.remoteAddress).description
+      }
+      loop.close()
+      #expect(CapturedLog.matching("a connection (\(name)) was still open").count == 1)
+      recorder.peer?.close()
+    }
+  }
+}
