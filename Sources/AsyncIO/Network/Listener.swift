@@ -35,6 +35,15 @@ final class Listener: ReadinessWatcher {
     isListening = true
   }
 
+  /// Stops accepting; the socket stays as it is.
+  func stop() {
+    guard isListening else { return }
+    isListening = false
+    pauseTimer?.cancel()
+    pauseTimer = nil
+    try? loop.setInterest([], for: socket.descriptor)
+  }
+
   func close() {
     isListening = false
     accepted = nil
@@ -66,18 +75,30 @@ final class Listener: ReadinessWatcher {
       // Nothing there, or a connection that broke before we got to it.
       return
     default:
-      // The pending connection keeps the socket readable: without a pause the loop would spin.
-      var context = ExceptionContext(
-        message: "accepting connections failed; trying again in \(Listener.pause)",
-        error: IOError(error, "accept", socket.localAddress?.description))
-      context.socket = socket
-      loop.callExceptionHandler(context)
-      guard isListening else { return }
-      try? loop.setInterest([], for: socket.descriptor)
-      pauseTimer = loop.callLater(Listener.pause) { [unowned self] in
-        pauseTimer = nil
-        try loop.setInterest(.read, for: socket.descriptor)
-      }
+      pause(error)
+    }
+  }
+
+  /// Reports the failure, and tries again a little later.
+  private func pause(_ error: Errno) {
+    var context = ExceptionContext(
+      message: "accepting connections failed; trying again in \(Listener.pause)",
+      error: IOError(error, "accept", socket.localAddress?.description))
+    context.socket = socket
+    loop.callExceptionHandler(context)
+    guard isListening else { return }
+    // The pending connection keeps the socket readable: without a pause the loop would spin.
+    try? loop.setInterest([], for: socket.descriptor)
+    pauseTimer = loop.callLater(Listener.pause) { [unowned self] in goOn() }
+  }
+
+  private func goOn() {
+    pauseTimer = nil
+    do throws(Errno) {
+      try loop.setInterest(.read, for: socket.descriptor)
+    } catch {
+      // What was short may be short still.
+      pause(error)
     }
   }
 
