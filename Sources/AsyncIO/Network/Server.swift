@@ -16,6 +16,8 @@ public final class Server {
   private var isClosed = false
   /// Whether it accepts connections. asyncio's `is_serving`.
   public private(set) var isServing = false
+  /// The task in ``serveForever()``, while there is one.
+  private var foreverWaiter: Waiter?
   private var isServingForever = false
 
   init<P: StreamProtocol>(
@@ -65,9 +67,9 @@ public final class Server {
     isServing = true
   }
 
-  /// Accepts connections until the task is cancelled. asyncio's `serve_forever`.
+  /// Accepts connections until the task is cancelled, or ``close()`` is called. asyncio's `serve_forever`.
   ///
-  /// The cancellation closes the server and its connections, waits until they have ended, and is thrown on.
+  /// Either closes the server and its connections; once they have ended, a `CancellationError` is thrown.
   ///
   /// - Throws: `CancellationError`; ``EventLoopError`` `.serverState` when it is closed, or another task does this
   ///   already; ``IOError`` for `listen`.
@@ -79,7 +81,7 @@ public final class Server {
     isServingForever = true
     defer { isServingForever = false }
     do {
-      while true { try await loop.wait("Server.serveForever") { _ in } }
+      try await loop.wait("Server.serveForever") { foreverWaiter = $0 }
     } catch {
       close()
       closeClients()
@@ -101,6 +103,9 @@ public final class Server {
     for listener in closing { listener.close() }
     onClose?()
     onClose = nil
+    let forever = foreverWaiter
+    foreverWaiter = nil
+    forever?.resume(.failure(CancellationError()))
     wakeIfOver()
   }
 
