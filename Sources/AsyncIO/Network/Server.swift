@@ -63,7 +63,12 @@ public final class Server {
     loop.check("Server.startServing")
     guard !isClosed else { throw EventLoopError(.serverState, "startServing: the server is closed") }
     guard !isServing else { return }
-    for listener in listeners { try listener.start() }
+    do {
+      for listener in listeners { try listener.start() }
+    } catch {
+      for listener in listeners { listener.stop() }
+      throw error
+    }
     isServing = true
   }
 
