@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+@Suite("Servers: serving for ever, closing and waiting")
+struct ServerClosingTests {
+  /// A server with one connection.
+  private func connected(
+    _ loop: EventLoop, _ kernel: TestKernel
+  ) async throws -> (server: Server, accepted: Accepted, peer: Peer) {
+    let (server, accepted) = try await recordingServer(loop)
+    let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
+    try await loop.until { accepted.recorders.first?.kept != nil }
+    return (server, accepted, peer)
+  }
+
+  /// What a waiting task has come to.
+  private final class Outcome {
+    var error: (any Error)?
+    var ends = 0
+  }
+
+  private func waiting(_ loop: EventLoop, _ body: @escaping () async throws -> Void) -> (Outcome, Task<Void, any Error>)
+  {
+    let outcome = Outcome()
+    let task = loop.createTask {
+      do { try await body() } catch { outcome.error = error }
+      outcome.ends += 1
+    }
+    return (outcome, task)
+  }
+
+  @Test("104: cancelling serveForever closes the server and its connections, waits for them, and is thrown on")
+  func serveForever() throws {
+    try runLoop { loop, kernel in
+      let (server, accepted) = try await recordingServer(loop, startServing: false)
+      let address = try #require(server.address)
+      let (outcome, task) = waiting(loop) { try await server.serveForever() }
+      try await loop.until { server.isServing }
+      let peer = try await Peer.connect(to: address, loop, kernel)
+      try await loop.until { accepted.recorders.first?.kept != nil }
+      // A connection that takes its time to end.
+      let recorder = accepted.recorders[0]
+      kernel.inject(.wouldBlock, into: .send)
+      kernel.inject(.wouldBlock, into: .sendGathering, times: .max)
+      recorder.transport.write("last words")
+      #expect(outcome.ends == 0)
+      task.cancel()
+      try await loop.until { server.sockets.isEmpty }
+      #expect(recorder.transport.isClosing && !recorder.isLost && outcome.ends == 0)
+      kernel.clearInjections()
+      #expect(try await peer.receiveToEnd(on: loop) == Array("last words".utf8))
+      try await loop.until { outcome.ends == 1 }
+      #expect(recorder.isLost)
+      #expect(outcome.error is CancellationError)
+    }
+  }
+
+  @Test("104: serveForever ends when the server is closed elsewhere")
+  func serveForeverAndClose() throws {
+    try runLoop { loop, kernel in
+      let (server, _) = try await recordingServer(loop)
+      let (outcome, task) = waiting(loop) { try await server.serveForever() }
+      try await loop.turn()
+      server.close()
+      try await loop.turn(5)
+      #expect(outcome.ends == 1)
+      #expect(outcome.error is CancellationError)
+      task.cancel()
+    }
+  }
+
+  @Test("104: a task that is cancelled before it serves closes the server as well")
+  func cancelledBefore() throws {
+    try runLoop { loop, kernel in
+      let (server, _) = try await recordingServer(loop, startServing: false)
+      let (outcome, task) = waiting(loop) { try await server.serveForever() }
+      task.cancel()
+      try await loop.until { outcome.ends == 1 }
+      #expect(outcome.error is CancellationError)
+      #expect(server.sockets.isEmpty)
+    }
+  }
+
+  @Test("105: serveForever twice at a time, or on a closed server, is a state error")
+  func serveForeverTwice() throws {
+    try runLoop { loop, kernel in
+      let (server, _) = try await recordingServer(loop)
+      let (outcome, task) = waiting(loop) { try await server.serveForever() }
+      try await loop.turn()
+      let twice = await thrown { try await server.serveForever() }
+      #expect((twice as? EventLoopError)?.code == .serverState)
+      #expect(server.isServing && outcome.ends == 0)
+      task.cancel()
+      try await loop.until { outcome.ends == 1 }
+      let closed = await thrown { try await server.serveForever() }
+      #expect((closed as? EventLoopError)?.code == .serverState)
+    }
+  }
+
+  @Test("107: waitClosed waits for close and for the last connection, in either order", arguments: [false, true])
+  func waitClosed(closesFirst: Bool) throws {
+    try runLoop { loop, kernel in
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let (first, _) = waiting(loop) { try await server.waitClosed() }
+      let (second, _) = waiting(loop) { try await server.waitClosed() }
+      try await loop.turn()
+      if closesFirst {
+        server.close()
+        try await loop.turn(3)
+        #expect(first.ends == 0)
+        peer.close()
+      } else {
+        peer.close()
+        try await loop.until { accepted.recorders[0].isLost }
+        try await loop.turn(3)
+        #expect(first.ends == 0)
+        server.close()
+      }
+      try await loop.until { first.ends == 1 && second.ends == 1 }
+      #expect(first.error == nil && second.error == nil)
+      #expect(accepted.recorders[0].isLost)
+      // Afterwards it returns at once.
+      try await server.waitClosed()
+    }
+  }
+
+  @Test("108: waitClosed on an open server blocks even without a connection, and can be cancelled")
+  func waitClosedOnOpenServer() throws {
+    try runLoop { loop, kernel in
+      let (server, _) = try await recordingServer(loop)
+      let (outcome, _) = waiting(loop) { try await server.waitClosed() }
+      let (cancelled, task) = waiting(loop) { try await server.waitClosed() }
+      try await loop.turn(3)
+      #expect(outcome.ends == 0 && cancelled.ends == 0)
+      task.cancel()
+      try await loop.until { cancelled.ends == 1 }
+      #expect(cancelled.error is CancellationError && outcome.ends == 0)
+      server.close()
+      try await loop.until { outcome.ends == 1 }
+      #expect(outcome.error == nil)
+    }
+  }
+
+  @Test("closeClients sends what is buffered, abortClients does not", arguments: [false, true])
+  func closeClients(aborts: Bool) throws {
+    try runLoop { loop, kernel in
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      kernel.inject(.wouldBlock, into: .send)
+      accepted.recorders[0].transport.write("buffered")
+      aborts ? server.abortClients() : server.closeClients()
+      #expect(server.isServing)
+      #expect(try await peer.receiveToEnd(on: loop) == (aborts ? [] : Array("buffered".utf8)))
+      try await loop.until { server.connectionCount == 0 }
+      #expect(accepted.recorders[0].loss.map { $0 == nil } == true)
+      server.close()
+      try await server.waitClosed()
+    }
+  }
+
+  enum Place: CaseIterable { case factory, connectionMade, connectionLost }
+
+  @Test("110, Trap 17: a server that is closed from one of its protocols", arguments: Place.allCases)
+  func closedFromProtocol(place: Place) throws {
+    try runLoop { loop, kernel in
+      let (server, accepted) = try await recordingServer(loop)
+      accepted.prepare = { recorder in
+        switch place {
+        case .factory: server.close()
+        case .connectionMade: recorder.onMade = { _ in server.close() }
+        case .connectionLost: recorder.onLost = { server.close() }
+        }
+      }
+      let address = try #require(server.address)
+      let (outcome, _) = waiting(loop) { try await server.waitClosed() }
+      let peers = [
+        try await Peer.connect(to: address, loop, kernel), try? await Peer.connect(to: address, loop, kernel),
+      ].compactMap { $0 }
+      try await loop.until { accepted.recorders.first?.kept != nil }
+      try peers[0].send("hello")
+      try await loop.until { accepted.texts.first == "hello" }
+      if place != .connectionLost {
+        // The second one was never accepted.
+        #expect(server.sockets.isEmpty)
+        #expect(accepted.recorders.count == 1)
+        #expect(place == .factory || outcome.ends == 0)
+      }
+      for peer in peers { peer.close() }
+      try await loop.until { outcome.ends == 1 && server.connectionCount == 0 }
+      try await loop.turn(3)
+      #expect(outcome.ends == 1 && outcome.error == nil)
+      accepted.prepare = nil
+    }
+  }
+
+  @Test("Trap 18: a server that nobody holds serves on; a loop's end closes it")
+  func nobodyHoldsIt() throws {
+    let kernel = TestKernel()
+    let loop = try EventLoop(kernel: kernel)
+    try loop.runUntilComplete {
+      let address: SocketAddress?
+      do { address = try await recordingServer(loop).0.address }
+      let peer = try await Peer.connect(to: try #require(address), loop, kernel)
+      try await loop.until { kernel.count(of: .accept) > 0 }
+      peer.close()
+    }
+    loop.close()
+    #expect(kernel.openDescriptors == [])
+  }
+}

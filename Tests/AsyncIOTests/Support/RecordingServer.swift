@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// The protocols of a server's connections, in the order in which they were made.
+final class Accepted {
+  var recorders: [Recorder] = []
+  /// What each recorder is given to begin with.
+  var prepare: ((Recorder) throws -> Void)?
+
+  var texts: [String] { recorders.map(\.text) }
+}
+
+/// A server on a port of its own whose connections write down what they are told.
+func recordingServer(
+  _ loop: EventLoop, host: String = "127.0.0.1", backlog: Int = 100, startServing: Bool = true
+) async throws -> (Server, Accepted) {
+  let accepted = Accepted()
+  let server = try await loop.createServer(
+    {
+      let recorder = Recorder()
+      accepted.recorders.append(recorder)
+      try accepted.prepare?(recorder)
+      return recorder
+    }, host: host, port: 0, backlog: backlog, startServing: startServing)
+  return (server, accepted)
+}
+
+extension Server {
+  /// The port of its first socket.
+  var port: Int { Int(sockets.first?.localAddress?.port ?? 0) }
+
+  /// The address of its first socket.
+  var address: SocketAddress? { sockets.first?.localAddress }
+}
+
+/// A port that nobody listened on a moment ago.
+func unusedPort(_ kernel: TestKernel, _ host: String = "127.0.0.1") throws -> Int {
+  let address = try #require(SocketAddress(ip: host, port: 0))
+  let descriptor = try kernel.real.makeSocket(address.family, .stream, 0)
+  defer { try? kernel.real.close(descriptor) }
+  try kernel.real.bind(descriptor, to: address)
+  return Int(try #require(try kernel.real.localAddress(descriptor).port))
+}
+
+/// What a look-up would answer.
+func addresses(_ hosts: [String], _ port: Int) -> [AddressInfo] {
+  hosts.compactMap { SocketAddress(ip: $0, port: UInt16(port)) }.map {
+    AddressInfo(family: $0.family, kind: .stream, transportProtocol: 0, address: $0)
+  }
+}
