@@ -74,7 +74,8 @@ public final class Server {
 
   /// Accepts connections until the task is cancelled, or ``close()`` is called. asyncio's `serve_forever`.
   ///
-  /// Either closes the server and its connections; once they have ended, a `CancellationError` is thrown.
+  /// The cancellation closes the server and its connections. In either case a `CancellationError` is thrown once the
+  /// last connection has ended.
   ///
   /// - Throws: `CancellationError`; ``EventLoopError`` `.serverState` when it is closed, or another task does this
   ///   already; ``IOError`` for `listen`.
@@ -86,10 +87,14 @@ public final class Server {
     isServingForever = true
     defer { isServingForever = false }
     do {
-      try await loop.wait("Server.serveForever") { foreverWaiter = $0 }
+      try await loop.wait("Server.serveForever") { waiter in
+        if isClosed { waiter.resume(.failure(CancellationError())) } else { foreverWaiter = waiter }
+      }
     } catch {
-      close()
-      closeClients()
+      if !isClosed {
+        close()
+        closeClients()
+      }
       await waitUntilOver()
       throw error
     }

@@ -16,9 +16,11 @@ extension EventLoop {
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
     happyEyeballsDelay: Duration? = nil, interleave: Int? = nil
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
-    let (transport, connection) = try await createConnection(
-      { try StreamConnection(self, limit: limit) }, host: host, port: port, family: family, protocol: `protocol`,
-      flags: flags, localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave)
+    // Before the connection, so that a limit of no use costs none.
+    let connection = try StreamConnection(self, limit: limit)
+    let (transport, _) = try await createConnection(
+      { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
+      localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave)
     return (connection.reader, StreamWriter(transport, connection))
   }
 
@@ -28,8 +30,8 @@ extension EventLoop {
   public func openConnection(
     socket: Socket, limit: Int = StreamReader.defaultLimit
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
-    let (transport, connection) = try await createConnection(
-      { try StreamConnection(self, limit: limit) }, socket: socket)
+    let connection = try StreamConnection(self, limit: limit)
+    let (transport, _) = try await createConnection({ connection }, socket: socket)
     return (connection.reader, StreamWriter(transport, connection))
   }
 

@@ -14,7 +14,7 @@ public final class StreamReader {
   private var buffer = ReceiveBuffer()
   private var hasEnded = false
   private var failure: (any Error)?
-  /// The task that waits for data.
+  /// The task that waits for data; stays until that task runs again, so that nobody reads in between.
   private var waiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
@@ -71,9 +71,7 @@ public final class StreamReader {
 
   private func wake() {
     arrivals += 1
-    let woken = waiter
-    waiter = nil
-    woken?.resume()
+    waiter?.resume()
   }
 
   /// Suspends the task until something arrives, the stream ends, or fails.
@@ -82,15 +80,18 @@ public final class StreamReader {
     // Whatever is buffered is not enough: to wait with the transport paused would be to wait for ever.
     resumeTransport()
     let seen = arrivals
-    try await loop.wait(method) { waiter in
+    var own: Waiter?
+    defer { if waiter === own { waiter = nil } }
+    try await loop.wait(method) { new in
       if arrivals != seen {
-        waiter.resume()
-      } else if self.waiter != nil {
-        waiter.resume(
-          .failure(EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")))
+        new.resume()
+      } else if waiter != nil {
+        new.resume(.failure(anotherTaskWaits(method)))
       } else {
-        self.waiter = waiter
-        waiter.onCancel = { self.waiter = nil }
+        own = new
+        waiter = new
+        // A cancelled task takes nothing any more: the next one may read at once.
+        new.onCancel = { self.waiter = nil }
       }
     }
     if let failure { throw failure }
@@ -110,6 +111,11 @@ public final class StreamReader {
   private func begin(_ method: StaticString) throws {
     loop.checkThread(method)
     if let failure { throw failure }
+    guard waiter == nil else { throw anotherTaskWaits(method) }
+  }
+
+  private func anotherTaskWaits(_ method: StaticString) -> EventLoopError {
+    EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")
   }
 
   // MARK: Reading
@@ -233,8 +239,10 @@ extension StreamReader: AsyncSequence {
       public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
         var line = try await reader.readLine()
         if line.isEmpty { return nil }
-        if line.last == UInt8(ascii: "\n") { line.removeLast() }
-        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        if line.last == UInt8(ascii: "\n") {
+          line.removeLast()
+          if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        }
         return String(decoding: line, as: UTF8.self)
       }
     }

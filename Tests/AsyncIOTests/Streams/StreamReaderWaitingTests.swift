@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Reads that wait: cancelled, failed, or two at once.
+@Suite struct StreamReaderWaitingTests {
+  /// Each way to wait for data.
+  enum Read: String, CaseIterable, Sendable {
+    case all, some, exactly, until, line, chunk, textLine
+
+    /// Whether a first part of what is asked for keeps it waiting.
+    var waitsForMore: Bool { self != .some && self != .chunk }
+
+    func callAsFunction(_ reader: StreamReader) async throws -> [UInt8] {
+      switch self {
+      case .all: return try await reader.read()
+      case .some: return try await reader.read(10)
+      case .exactly: return try await reader.readExactly(4)
+      case .until: return try await reader.readUntil(octets("d\n"))
+      case .line: return try await reader.readLine()
+      case .chunk:
+        var iterator = reader.makeAsyncIterator()
+        return try await iterator.next() ?? []
+      case .textLine:
+        var iterator = reader.lines.makeAsyncIterator()
+        return octets(try await iterator.next() ?? "")
+      }
+    }
+  }
+
+  @Test("Trap 16: a cancelled read loses no byte", arguments: Read.allCases)
+  func cancelledRead(read: Read) throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      if read.waitsForMore { reader.feedData(octets("ab")) }
+      let waiting = try await loop.startWaiting { try await read(reader) }
+      waiting.cancel()
+      await #expect(throws: CancellationError.self) { try await waiting.value }
+      reader.feedData(octets(read.waitsForMore ? "cd\n" : "abcd\n"))
+      #expect(try await reader.readUntil(octets("d\n")) == octets("abcd\n"))
+    }
+  }
+
+  @Test("Trap 16: a read that is cancelled in the moment in which data comes loses no byte", arguments: Read.allCases)
+  func cancelledAsDataComes(read: Read) throws {
+    try runLoop { loop, _ in
+      for cancelsFirst in [true, false] {
+        let reader = try StreamReader(loop)
+        let waiting = try await loop.startWaiting { try await read(reader) }
+        if cancelsFirst { waiting.cancel() }
+        reader.feedData(octets("abcd\n"))
+        reader.feedEOF()
+        if !cancelsFirst { waiting.cancel() }
+        let got = (try? await waiting.value) ?? []
+        #expect(got.isEmpty == cancelsFirst, "a read that has its data is not cancelled any more")
+        let line = read == .textLine && !got.isEmpty ? got + octets("\n") : got
+        #expect(line + (try await reader.read()) == octets("abcd\n"))
+      }
+    }
+  }
+
+  @Test("a task that is cancelled already gets what is there, and does not wait")
+  func readOfCancelledTask() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      reader.feedData(octets("ab"))
+      let task = loop.createTask {
+        while !Task.isCancelled { try await loop.settle() }
+        #expect(try await reader.read(10) == octets("ab"))
+        _ = try await reader.read(10)
+      }
+      try await loop.settle()
+      task.cancel()
+      await #expect(throws: (any Error).self) { try await task.value }
+      reader.feedData(octets("cd"))
+      #expect(try await reader.read(10) == octets("cd"))
+    }
+  }
+
+  @Test("a read right after the cancellation of another one waits in its place")
+  func readAfterCancelledRead() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.read(10) }
+      first.cancel()
+      let second = loop.createTask { try await reader.read(10) }
+      await #expect(throws: CancellationError.self) { try await first.value }
+      try await loop.settle()
+      reader.feedData(octets("x"))
+      #expect(try await second.value == octets("x"))
+    }
+  }
+
+  @Test("two tasks that read at once: the second is refused, and takes nothing", arguments: Read.allCases)
+  func twoReads(second: Read) throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.readLine() }
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await second(reader) }
+      // Now something is there that the second could take.
+      reader.feedData(octets("ab"))
+      try await loop.settle()
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await second(reader) }
+      reader.feedData(octets("c\nd"))
+      // The first was woken and has not run yet.
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await second(reader) }
+      #expect(try await first.value == octets("abc\n"))
+      #expect(try await reader.readExactly(1) == octets("d"))
+    }
+  }
+
+  @Test("two tasks that read at once: none sees an end that is not there")
+  func noFalseEnd() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.read(10) }
+      let second = loop.createTask { try await reader.read(10) }
+      reader.feedData(octets("x"))
+      #expect(try await first.value == octets("x"))
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await second.value }
+    }
+  }
+
+  @Test("228: an error wakes the waiting read, and all later ones throw it", arguments: Read.allCases)
+  func errorWakes(read: Read) throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      #expect(reader.error == nil)
+      let waiting = try await loop.startWaiting { try await read(reader) }
+      reader.setError(TestError(number: 5))
+      #expect(reader.error as? TestError == TestError(number: 5))
+      await #expect(throws: TestError(number: 5)) { try await waiting.value }
+      for later in Read.allCases {
+        await #expect(throws: TestError(number: 5), "\(later)") { try await later(reader) }
+      }
+    }
+  }
+
+  @Test("228: an error that is set before a read is thrown by it, data or not")
+  func errorBeforeRead() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      reader.feedData(octets("abcd\n"))
+      reader.setError(TestError(number: 1))
+      for read in Read.allCases {
+        await #expect(throws: TestError(number: 1), "\(read)") { try await read(reader) }
+      }
+    }
+  }
+
+  @Test("228: an error is harmless after a cancellation")
+  func errorAfterCancellation() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let waiting = try await loop.startWaiting { try await reader.read(1) }
+      waiting.cancel()
+      reader.setError(TestError(number: 2))
+      reader.feedEOF()
+      await #expect(throws: CancellationError.self) { try await waiting.value }
+      await #expect(throws: TestError(number: 2)) { try await reader.read(1) }
+    }
+  }
+
+  @Test("a loop that ends cancels its waiting reads")
+  func loopEnds() throws {
+    var ended: (any Error)?
+    try runLoop { loop, kernel in
+      let (reader, writer, peer) = try await loop.makeStreamPair(kernel)
+      _ = try await loop.startWaiting {
+        do { _ = try await reader.read() } catch { ended = error }
+        writer.close()
+        peer.close()
+      }
+    }
+    #expect(ended is CancellationError)
+  }
+}
