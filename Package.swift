@@ -62,6 +62,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],
+      resources: [.copy("Fixtures")],
       swiftSettings: testSettings),
     .example("hello-world"),
     .example("display-date"),
