@@ -45,7 +45,7 @@ import Testing
             }
           }
         }
-      let python = try PythonPeer(loop, "client", String(try server.port), script)
+      let python = try PythonPeer(loop, "client", String(server.port), script)
       let answer = try await python.line()
       try await python.finish()
       let end = try await ended.value
@@ -94,7 +94,7 @@ import Testing
         #expect(reader.atEOF)
         try await writer.send("\(question.count) bytes")
       }
-      let python = try PythonPeer(loop, "client", String(try server.port), "half_close")
+      let python = try PythonPeer(loop, "client", String(server.port), "half_close")
       #expect(try await python.line() == "17 bytes")
       try await python.finish()
       server.close()
@@ -121,7 +121,7 @@ import Testing
   func halfCloseWithCallbacks() throws {
     try runLoop { loop, _ in
       let server = try await loop.createServer(HalfCloseProtocol.init, host: "127.0.0.1", port: 0)
-      let python = try PythonPeer(loop, "client", String(try server.port), "half_close")
+      let python = try PythonPeer(loop, "client", String(server.port), "half_close")
       #expect(try await python.line() == "17 bytes")
       try await python.finish()
       server.close()

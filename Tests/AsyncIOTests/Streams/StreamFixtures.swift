@@ -23,7 +23,7 @@ extension EventLoop {
   ) {
     let accepted = Future<(reader: StreamReader, writer: StreamWriter)>(self)
     let server = try await startServer(host: "127.0.0.1", port: 0) { try accepted.setResult(($0, $1)) }
-    let client = try await openConnection(host: "127.0.0.1", port: try server.port)
+    let client = try await openConnection(host: "127.0.0.1", port: server.port)
     let served = try await accepted.value
     server.close()
     return (client, served)
@@ -41,13 +41,6 @@ extension EventLoop {
     let task = createTask(body)
     try await settle()
     return task
-  }
-}
-
-extension Server {
-  /// The port of its only address.
-  var port: Int {
-    get throws { Int(try #require(sockets.first?.localAddress?.port)) }
   }
 }
 

@@ -12,7 +12,7 @@ import Testing
   ) throws {
     try runLoop { loop, _ in
       let server = try await loop.startServer(host: "127.0.0.1", port: 0, handler)
-      let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: try server.port)
+      let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
       try await body(loop, server, reader, writer)
       server.close()
       writer.close()
@@ -91,7 +91,7 @@ import Testing
         try ended.setResult(try await reader.read())
       }
       func connect() async throws {
-        let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: try server.port)
+        let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
         writer.write("last words")
       }
       try await connect()
@@ -112,7 +112,7 @@ import Testing
         defer { now -= 1 }
         for try await line in reader.lines { try await writer.send("\(line)!\n") }
       }
-      let port = try server.port
+      let port = server.port
       let clients = (0..<40).map { number in
         loop.createTask {
           let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
@@ -147,7 +147,7 @@ import Testing
         try await loop.startServer(socket: socket, echo),
       ] {
         #expect(server.sockets.count == 1)
-        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: try server.port)
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
         try await writer.send("ping")
         #expect(try await reader.readExactly(4) == octets("ping"))
         writer.close()
@@ -169,7 +169,7 @@ import Testing
           try result.setResult(error.limit)
         }
       }
-      let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: try server.port)
+      let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
       writer.write("a line of twenty bytes\n")
       #expect(try await result.value == 10)
       writer.close()
