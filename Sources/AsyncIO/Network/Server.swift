@@ -149,7 +149,9 @@ public final class Server {
   private func waitUntilOver() async {
     while !isOver {
       let waiter = Waiter()
-      try? await waiter.suspend { closeWaiters.append(waiter) }
+      try? await waiter.suspend {
+        if isOver { waiter.resume() } else { closeWaiters.append(waiter) }
+      }
     }
   }
 
