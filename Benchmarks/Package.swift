@@ -3,26 +3,51 @@
 
 import PackageDescription
 
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+let asyncIO = Target.Dependency.product(name: "AsyncIO", package: "swift-asyncio")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let nio: [Target.Dependency] = [
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+]
+
 let package = Package(
-    name: "Benchmarks",
-    products: [
-        .executable(name: "echo-load", targets: ["EchoLoad"]),
-        .executable(name: "epoll-echo", targets: ["EpollEcho"]),
-        .executable(name: "uv-echo", targets: ["UVEcho"]),
-        .executable(name: "uv-timers", targets: ["UVTimers"]),
-    ],
-    dependencies: [
-    ],
-    targets: [
-        .systemLibrary(
-            name: "CLibUV",
-            pkgConfig: "libuv",
-            providers: [.apt(["libuv1-dev"])]
-        ),
-        .executableTarget(name: "EchoLoad"),
-        .executableTarget(name: "EpollEcho"),
-        .executableTarget(name: "UVEcho", dependencies: ["CLibUV"]),
-        .executableTarget(name: "UVTimers", dependencies: ["CLibUV"]),
-    ],
-    cLanguageStandard: .gnu11
+  name: "Benchmarks",
+  platforms: [.macOS(.v26)],
+  products: [
+    .executable(name: "echo-load", targets: ["EchoLoad"]),
+    .executable(name: "epoll-echo", targets: ["EpollEcho"]),
+    .executable(name: "uv-echo", targets: ["UVEcho"]),
+    .executable(name: "uv-timers", targets: ["UVTimers"]),
+    .executable(name: "asyncio-echo", targets: ["AsyncIOEcho"]),
+    .executable(name: "callsoon-bench", targets: ["CallSoon"]),
+    .executable(name: "nio-echo", targets: ["NIOEcho"]),
+    .executable(name: "nio-execute", targets: ["NIOExecute"]),
+  ],
+  dependencies: [
+    .package(name: "swift-asyncio", path: ".."),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLibUV",
+      pkgConfig: "libuv",
+      providers: [.apt(["libuv1-dev"])]
+    ),
+    .executableTarget(name: "EchoLoad"),
+    .executableTarget(name: "EpollEcho"),
+    .executableTarget(name: "UVEcho", dependencies: ["CLibUV"]),
+    .executableTarget(name: "UVTimers", dependencies: ["CLibUV"]),
+    .target(name: "Measuring", swiftSettings: settings),
+    .executableTarget(name: "AsyncIOEcho", dependencies: [asyncIO, argumentParser], swiftSettings: settings),
+    .executableTarget(name: "CallSoon", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
+    .executableTarget(name: "NIOEcho", dependencies: nio + [argumentParser], swiftSettings: settings),
+    .executableTarget(name: "NIOExecute", dependencies: nio + [argumentParser, "Measuring"], swiftSettings: settings),
+  ],
+  cLanguageStandard: .gnu11
 )
