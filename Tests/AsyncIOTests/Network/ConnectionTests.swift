@@ -108,7 +108,7 @@ struct ConnectionTests {
   func triesInOrder() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
-      let hosts = ["127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.4"]
+      let hosts = ["127.0.0.7", "127.0.0.8", "127.0.0.1", "127.0.0.9"]
       let answers = addresses(hosts, server.port)
       kernel.answerLookUps { _ in answers }
       let open = kernel.openDescriptors.count
@@ -128,7 +128,8 @@ struct ConnectionTests {
   @Test("84: where all fail, one error lists each address with its own")
   func allFail() throws {
     try runLoop { loop, kernel in
-      let port = try unusedPort(kernel)
+      let (deaf, port) = try deafSocket(kernel, "127.0.0.2")
+      defer { deaf.close() }
       let answers = addresses(["127.0.0.1", "127.0.0.2"], port)
       kernel.answerLookUps { _ in answers }
       kernel.inject(.noRouteToHost, into: .connect)
@@ -149,7 +150,9 @@ struct ConnectionTests {
   func localAddress() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
-      let port = try unusedPort(kernel)
+      // Nobody else uses this address, so that a port that was free a moment ago still is.
+      let (deaf, port) = try deafSocket(kernel, "127.0.0.5")
+      deaf.close()
       let (transport, recorder) = try await loop.createConnection(
         { Recorder() }, host: "127.0.0.1", port: server.port, localAddress: ("127.0.0.5", port))
       #expect(transport.getExtraInfo(.sockname) == SocketAddress(ip: "127.0.0.5", port: UInt16(port)))
@@ -203,7 +206,8 @@ struct ConnectionTests {
   @Test("88: a refused connection", arguments: ["127.0.0.1", "::1"])
   func refused(host: String) throws {
     try runLoop { loop, kernel in
-      let port = try unusedPort(kernel, host)
+      let (deaf, port) = try deafSocket(kernel, host)
+      defer { deaf.close() }
       let error = try await ioError { try await loop.createConnection({ Recorder() }, host: host, port: port) }
       let address = try #require(SocketAddress(ip: host, port: UInt16(port)))
       #expect(error == IOError(.connectionRefused, "connect", address.description))

@@ -159,18 +159,16 @@ struct ListenerTests {
     try runLoop { loop, kernel in
       for (position, host) in ["127.0.0.1", "::1"].enumerated() {
         let open = kernel.openDescriptors
-        let port = try unusedPort(kernel, host)
         // Two options for IPv6, one for IPv4.
         kernel.inject(code, into: call, skip: position)
         let error = try await ioError {
-          try await loop.createServer({ Recorder() }, hosts: ["127.0.0.1", "::1"], port: port)
+          try await loop.createServer({ Recorder() }, hosts: ["127.0.0.1", "::1"], port: 0)
         }
-        let address = try #require(SocketAddress(ip: host, port: UInt16(port)))
         #expect(error.code == code)
-        #expect(error.description.hasPrefix(text.replacing("ADDRESS", with: address.description)), "\(error)")
+        let address = host.contains(":") ? "[\(host)]:" : "\(host):"
+        #expect(error.description.hasPrefix(text.replacing("ADDRESS", with: address)), "\(error)")
         #expect(kernel.openDescriptors == open)
-        // The ports are free again.
-        let server = try await loop.createServer({ Recorder() }, hosts: ["127.0.0.1", "::1"], port: port)
+        let server = try await loop.createServer({ Recorder() }, hosts: ["127.0.0.1", "::1"], port: 0)
         #expect(server.sockets.count == 2)
         server.close()
       }

@@ -152,7 +152,6 @@ struct ServerTests {
         }, hosts: ["127.0.0.1", "::1", "127.0.0.1", "127.0.0.2"], port: 0)
       #expect(server.sockets.compactMap { $0.localAddress?.host } == ["127.0.0.1", "::1", "127.0.0.2"])
       #expect(Set(server.sockets.map { $0.localAddress?.port }).count == 1)
-      #expect(kernel.count(of: .bind) == 3)
       for (number, socket) in server.sockets.enumerated() {
         let peer = try await Peer.connect(to: try #require(socket.localAddress), loop, kernel)
         try await loop.until { accepted.recorders.count == number + 1 && accepted.recorders[number].kept != nil }
@@ -172,7 +171,7 @@ struct ServerTests {
       let server = try await loop.createServer({ Recorder() }, hosts: ["127.0.0.1", "::1"], port: 0)
       #expect(server.sockets.count == 2)
       #expect(Set(server.sockets.map { $0.localAddress?.port }).count == 1)
-      #expect(kernel.count(of: .bind) == 6)
+      #expect(kernel.count(of: .bind) >= 6)
       #expect(kernel.openDescriptors.filter { $0 >= 0 }.count == 2)
       server.close()
     }

@@ -36,13 +36,12 @@ extension Server {
   var address: SocketAddress? { sockets.first?.localAddress }
 }
 
-/// A port that nobody listened on a moment ago.
-func unusedPort(_ kernel: TestKernel, _ host: String = "127.0.0.1") throws -> Int {
+/// A socket that is bound and does not listen: as long as it is held, connections to its port are refused.
+func deafSocket(_ kernel: TestKernel, _ host: String = "127.0.0.1") throws -> (Socket, port: Int) {
   let address = try #require(SocketAddress(ip: host, port: 0))
-  let descriptor = try kernel.real.makeSocket(address.family, .stream, 0)
-  defer { try? kernel.real.close(descriptor) }
-  try kernel.real.bind(descriptor, to: address)
-  return Int(try #require(try kernel.real.localAddress(descriptor).port))
+  let socket = kernel.adopt(try kernel.real.makeSocket(address.family, .stream, 0))
+  try kernel.real.bind(socket.descriptor, to: address)
+  return (socket, Int(try #require(try kernel.real.localAddress(socket.descriptor).port)))
 }
 
 /// What a look-up would answer.

@@ -92,6 +92,10 @@ struct TransportContractReadingTests {
       try await loop.until { recorder.calls.contains(.eof) }
       let reads = kernel.count(of: .receive)
       #expect(!recorder.transport.isReading && !recorder.transport.isClosing)
+      // The end stays readable, and must not wake the loop again and again.
+      let polls = kernel.count(of: .wait)
+      try await loop.sleep(for: .milliseconds(30))
+      #expect(kernel.count(of: .wait) - polls < 10)
       recorder.transport.write("answer")
       #expect(try await peer.receive(6, on: loop) == Array("answer".utf8))
       recorder.transport.resumeReading()
