@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension [UInt8] {
+  /// Lends the array's bytes to be changed. What a ``BufferedProtocol`` needs for a buffer that it keeps in an array.
+  public mutating func withMutableSpan<R>(_ body: (inout MutableSpan<UInt8>) throws -> R) rethrows -> R {
+    var span = mutableSpan
+    return try body(&span)
+  }
+
   /// A copy of the span's bytes.
   init(copying bytes: Span<UInt8>) {
     self = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }

@@ -65,7 +65,7 @@ extension StreamProtocol {
 public protocol BufferedProtocol: StreamProtocol {
   /// Lends the buffer for one read: call `body` once with where the bytes shall go. asyncio's `get_buffer`.
   ///
-  /// An array's `mutableSpan` is such a place. An empty one is an error that closes the transport. The hint tells how
+  /// With an array for a buffer: `try buffer.withMutableSpan(body)`. An empty one is an error that closes the transport. The hint tells how
   /// much may be there; a buffer of another size will do.
   func withBuffer(sizeHint: Int, _ body: (inout MutableSpan<UInt8>) throws -> Void) throws
 

@@ -20,13 +20,7 @@ private final class BufferedRecorder: Recorder, BufferedProtocol {
     hints.append(sizeHint)
     try onBuffer?()
     if skipsBody { return }
-    try lend(&buffer, body)
-  }
-
-  // A span of a stored property ends with the statement; one of a parameter lives as long as the call.
-  private func lend(_ bytes: inout [UInt8], _ body: (inout MutableSpan<UInt8>) throws -> Void) throws {
-    var span = bytes.mutableSpan
-    try body(&span)
+    try buffer.withMutableSpan(body)
   }
 
   func bufferUpdated(_ count: Int) throws {
