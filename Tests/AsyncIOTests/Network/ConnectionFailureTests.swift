@@ -41,12 +41,11 @@ struct ConnectionFailureTests {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
       kernel.inject(code, into: call)
-      let error = try await failure(loop, kernel, port: server.listeningPort, localAddress: ("127.0.0.1", 0))
+      let error = try await failure(loop, kernel, port: server.port, localAddress: ("127.0.0.1", 0))
       #expect((error as? IOError)?.code == code)
-      #expect("\(error)".hasPrefix(text.replacing("PORT", with: "\(server.listeningPort)")), "\(error)")
+      #expect("\(error)".hasPrefix(text.replacing("PORT", with: "\(server.port)")), "\(error)")
       // The next attempt is none the worse for it.
-      let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "127.0.0.1", port: server.listeningPort)
+      let (transport, recorder) = try await loop.createConnection({ Recorder() }, host: "127.0.0.1", port: server.port)
       transport.write("fine")
       try await loop.until { accepted.texts.contains("fine") }
       transport.close()
@@ -105,7 +104,7 @@ struct ConnectionFailureTests {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
       func fail() throws -> Recorder { throw TestError(number: 6) }
-      let error = await thrown { try await loop.createConnection(fail, host: "127.0.0.1", port: server.listeningPort) }
+      let error = await thrown { try await loop.createConnection(fail, host: "127.0.0.1", port: server.port) }
       #expect(error as? TestError == TestError(number: 6))
       try await loop.until { accepted.recorders.first?.isLost == true }
 

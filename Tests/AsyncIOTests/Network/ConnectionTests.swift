@@ -16,8 +16,7 @@ struct ConnectionTests {
         #expect(loop.readiness.watcher(of: transport.socket.descriptor) != nil)
       }
       let watched = loop.readiness.watchedCount
-      let (transport, made) = try await loop.createConnection(
-        { recorder }, host: "127.0.0.1", port: server.listeningPort)
+      let (transport, made) = try await loop.createConnection({ recorder }, host: "127.0.0.1", port: server.port)
       #expect(made === recorder && recorder.kept === transport)
       #expect(recorder.calls == [.made])
       #expect(transport.isReading)
@@ -36,8 +35,7 @@ struct ConnectionTests {
   func byName() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, host: "localhost")
-      let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "localhost", port: server.listeningPort)
+      let (transport, recorder) = try await loop.createConnection({ Recorder() }, host: "localhost", port: server.port)
       transport.write("by name")
       transport.close()
       try await loop.until { accepted.recorders.first?.text == "by name" && recorder.isLost }
@@ -111,12 +109,11 @@ struct ConnectionTests {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
       let hosts = ["127.0.0.7", "127.0.0.8", "127.0.0.1", "127.0.0.9"]
-      let answers = addresses(hosts, server.listeningPort)
+      let answers = addresses(hosts, server.port)
       kernel.answerLookUps { _ in answers }
       let open = kernel.openDescriptors.count
       let connects = kernel.count(of: .connect)
-      let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "some.name", port: server.listeningPort)
+      let (transport, recorder) = try await loop.createConnection({ Recorder() }, host: "some.name", port: server.port)
       #expect(transport.remoteAddress?.host == "127.0.0.1")
       #expect(kernel.count(of: .connect) == connects + 3)
       try await loop.until { server.connectionCount == 1 }
@@ -157,7 +154,7 @@ struct ConnectionTests {
       let (deaf, port) = try deafSocket(kernel, "127.0.0.5")
       deaf.close()
       let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "127.0.0.1", port: server.listeningPort, localAddress: ("127.0.0.5", port))
+        { Recorder() }, host: "127.0.0.1", port: server.port, localAddress: ("127.0.0.5", port))
       #expect(transport.getExtraInfo(.sockname) == SocketAddress(ip: "127.0.0.5", port: UInt16(port)))
       try await loop.until { accepted.recorders.first?.kept != nil }
       #expect(accepted.recorders[0].transport.remoteAddress == transport.localAddress)
@@ -172,11 +169,11 @@ struct ConnectionTests {
   func localAddressFamily() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
-      let answers = addresses(["::1", "127.0.0.1"], server.listeningPort)
+      let answers = addresses(["::1", "127.0.0.1"], server.port)
       let locals = addresses(["::1", "127.0.0.6"], 0)
       kernel.answerLookUps { $0.host == "local" ? locals : answers }
       let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "remote", port: server.listeningPort, localAddress: ("local", 0))
+        { Recorder() }, host: "remote", port: server.port, localAddress: ("local", 0))
       #expect(transport.localAddress?.host == "127.0.0.6")
       transport.abort()
       try await loop.until { recorder.isLost }
@@ -198,10 +195,9 @@ struct ConnectionTests {
       let (server, _) = try await recordingServer(loop)
       let error = try await ioError {
         try await loop.createConnection(
-          { Recorder() }, host: "127.0.0.1", port: server.listeningPort,
-          localAddress: ("127.0.0.1", server.listeningPort))
+          { Recorder() }, host: "127.0.0.1", port: server.port, localAddress: ("127.0.0.1", server.port))
       }
-      #expect(error.description == "bind 127.0.0.1:\(server.listeningPort): Address already in use (EADDRINUSE)")
+      #expect(error.description == "bind 127.0.0.1:\(server.port): Address already in use (EADDRINUSE)")
       server.close()
       try await server.waitClosed()
     }
@@ -244,8 +240,7 @@ struct ConnectionTests {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
       if isRefused { kernel.inject(.invalidArgument, into: .setOption, times: 2) }
-      let (transport, recorder) = try await loop.createConnection(
-        { Recorder() }, host: "127.0.0.1", port: server.listeningPort)
+      let (transport, recorder) = try await loop.createConnection({ Recorder() }, host: "127.0.0.1", port: server.port)
       try await loop.until { accepted.recorders.first?.kept != nil }
       #expect(try transport.socket.option(.noDelay) == !isRefused)
       #expect(try accepted.recorders[0].transport.socket.option(.noDelay) == !isRefused)

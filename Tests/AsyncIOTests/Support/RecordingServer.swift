@@ -30,7 +30,7 @@ func recordingServer(
 
 extension Server {
   /// The port of its first socket.
-  var listeningPort: Int { Int(sockets.first?.localAddress?.port ?? 0) }
+  var port: Int { Int(sockets.first?.localAddress?.port ?? 0) }
 
   /// The address of its first socket.
   var address: SocketAddress? { sockets.first?.localAddress }
