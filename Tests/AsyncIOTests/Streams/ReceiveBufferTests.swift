@@ -86,13 +86,13 @@ import Testing
     #expect(buffer.firstIndex(of: [3], from: 30) == nil)
   }
 
-  /// Moving what is left at each line would copy 20 GB.
+  /// Moving what is left at each line would copy 500 GB.
   @Test("taking many lines out of much data costs no more per line", .timeLimit(.minutes(1)))
   func manyLines() {
     let count = 100_000
     var buffer = ReceiveBuffer()
-    buffer.append([UInt8](repeating: UInt8(ascii: "\n"), count: 4 * count).span)
-    for _ in 0..<count { buffer.drop(4) }
+    buffer.append([UInt8](repeating: UInt8(ascii: "\n"), count: 100 * count).span)
+    for _ in 0..<count { buffer.drop(100) }
     #expect(buffer.isEmpty)
   }
 }

@@ -93,6 +93,18 @@ import Testing
     }
   }
 
+  @Test("a read by the task that has just cancelled another one need not wait for that one to end")
+  func readBeforeCancelledReadEnds() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.read(10) }
+      first.cancel()
+      reader.feedData(octets("x"))
+      #expect(try await reader.read(10) == octets("x"))
+      await #expect(throws: CancellationError.self) { try await first.value }
+    }
+  }
+
   @Test("two tasks that read at once: the second is refused, and takes nothing", arguments: Read.allCases)
   func twoReads(second: Read) throws {
     try runLoop { loop, _ in
