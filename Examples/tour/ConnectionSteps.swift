@@ -6,6 +6,8 @@ let connectionSteps = [
   Step("echo by streams", echoByStreams),
   Step("8 MiB to a slow reader", slowReader),
   Step("half close", halfClose),
+  Step("echo over a unix socket", echoOverUnixSocket),
+  Step("a pair of plain sockets", plainSockets),
 ]
 
 extension Server {
@@ -121,4 +123,28 @@ func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
   let answer = String(decoding: try await reader.read(), as: UTF8.self)
   try expect("the answer", answer, is: "17 bytes, I am told")
   return "the answer came after our end: \"\(answer)\""
+}
+
+@Sendable func echoOverUnixSocket(_ loop: EventLoop) async throws -> String {
+  // A name without a file, which no other process has.
+  let name = "asyncio-tour-\(UInt64.random(in: .min ... .max))"
+  let server = try await loop.startUnixServer(path: "\0" + name, echo)
+  defer { server.close() }
+  let (reader, writer) = try await loop.openUnixConnection(path: "\0" + name)
+  defer { writer.close() }
+  try await writer.send("hello, neighbour\n")
+  let line = String(decoding: try await reader.readLine(), as: UTF8.self)
+  try expect("what came back", line, is: "hello, neighbour\n")
+  return "a line there and back over @\(name)"
+}
+
+@Sendable func plainSockets(_ loop: EventLoop) async throws -> String {
+  let (ours, theirs) = try Socket.pair()
+  let size = 1 << 20
+  let sending = loop.createTask { try await loop.sockSendAll(ours, [UInt8](repeating: 7, count: size)) }
+  var received = 0
+  while received < size { received += try await loop.sockRecv(theirs, 64 * 1024).count }
+  try await sending.value
+  try expect("bytes", received, is: size)
+  return "sockSendAll and sockRecv: 1 MiB, both ends in this loop"
 }

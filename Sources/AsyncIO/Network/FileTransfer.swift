@@ -11,6 +11,7 @@ extension EventLoop {
   /// bytes are read and written instead. While it goes on, nothing else may be written to the transport.
   ///
   /// - Parameters:
+  ///   - transport: a connection that is open.
   ///   - file: an open file. Its position is left behind the last byte that was sent.
   ///   - offset: where in the file to begin.
   ///   - count: how many bytes to send; nil sends up to the end of the file.

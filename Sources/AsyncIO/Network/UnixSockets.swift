@@ -5,7 +5,9 @@ extension EventLoop {
   /// Connects to a unix socket, and ties a protocol of the factory's to the connection. asyncio's
   /// `create_unix_connection`.
   ///
-  /// - Parameter path: a socket file, or with a leading `\0` a name in Linux's abstract space.
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - path: a socket file, or with a leading `\0` a name in Linux's abstract space.
   /// - Throws: ``IOError`` for `connect`, with the path; what the factory throws; `CancellationError`.
   public func createUnixConnection<P: StreamProtocol>(
     _ factory: () throws -> P, path: String
@@ -28,6 +30,7 @@ extension EventLoop {
   /// still the same.
   ///
   /// - Parameters:
+  ///   - factory: makes the protocol of each connection.
   ///   - path: a socket file, or with a leading `\0` a name in Linux's abstract space.
   ///   - backlog: how many connections the kernel keeps waiting, and how many one readiness accepts.
   ///   - cleanupSocket: whether to remove the file at close.
