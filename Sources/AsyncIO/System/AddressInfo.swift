@@ -91,6 +91,10 @@ package struct AddressQuery: Hashable, Sendable {
 
   /// Asks the platform's resolver, however long that takes.
   func ask() throws(ResolutionError) -> [AddressInfo] {
+    // The platform would take a zero byte for the name's end, and look up what stands before it.
+    guard host?.utf8.contains(0) != true, service?.utf8.contains(0) != true else {
+      throw ResolutionError(code: EAI_NONAME, message: "the name has a zero byte in it", subject: subject)
+    }
     var hints = unsafe addrinfo()
     unsafe hints.ai_family = family.rawValue
     unsafe hints.ai_socktype = kind.rawValue

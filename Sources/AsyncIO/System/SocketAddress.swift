@@ -54,6 +54,8 @@ public struct SocketAddress: Hashable, Sendable {
   ///
   /// - Returns: nil when the text is no such address. A host name is none.
   public init?(ip: String, port: UInt16) {
+    // The platform would take a zero byte for the text's end, and `127.0.0.1\0.example.org` for an address.
+    guard !ip.utf8.contains(0) else { return nil }
     var v4 = in_addr()
     if unsafe inet_pton(AF_INET, ip, &v4) == 1 {
       storage = .ipv4(UInt32(bigEndian: v4.s_addr), port)
@@ -64,7 +66,7 @@ public struct SocketAddress: Hashable, Sendable {
     guard let address = parts.first, unsafe inet_pton(AF_INET6, String(address), &v6) == 1 else { return nil }
     var scope: UInt32 = 0
     if parts.count == 2 {
-      scope = UInt32(parts[1]) ?? 0
+      scope = parts[1].utf8.allSatisfy { (48...57).contains($0) } ? UInt32(parts[1]) ?? 0 : 0
       if scope == 0 { scope = unsafe if_nametoindex(String(parts[1])) }
       if scope == 0 { return nil }
     }
