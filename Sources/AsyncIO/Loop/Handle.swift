@@ -34,7 +34,7 @@ public class Handle {
   /// Cancelling twice, or after the callback ran, does nothing.
   public func cancel() {
     isCancelled = true
-    // Let go of when this object is done changing: what the callback captured may call back from its deinit.
+    // What the closure captured may come back here when it goes: by then this property must be at rest.
     let dropped = callback
     callback = nil
     withExtendedLifetime(dropped) {}

@@ -52,8 +52,11 @@ struct LoopBound<Value>: @unchecked Sendable {
 func isOnlyReference<Success, Failure>(_ task: inout Task<Success, Failure>?) -> Bool {
   guard task != nil else { return false }
   return unsafe withUnsafeMutablePointer(to: &task) { pointer in
-    // A task is one reference to a native object, which is what an AnyObject is too on this platform.
-    unsafe pointer.withMemoryRebound(to: AnyObject.self, capacity: 1) { unsafe isKnownUniquelyReferenced(&$0.pointee) }
+    // A task is one reference to a native object, which is what an AnyObject is too on this platform. It has to be the
+    // optional: without optimisation the question about a plain AnyObject is always answered with no.
+    unsafe pointer.withMemoryRebound(to: AnyObject?.self, capacity: 1) {
+      unsafe isKnownUniquelyReferenced(&$0.pointee)
+    }
   }
 }
 
