@@ -13,7 +13,7 @@ final class LoopCore {
   /// The loop's clock.
   let clock: EventLoop.Clock
   var ready = ReadyQueue()
-  private var timers = TimerQueue()
+  private(set) var timers = TimerQueue()
   /// The tasks that were made and have not ended.
   var tasks = TaskRegistry()
   /// Called when the last of the tasks has ended, while somebody waits for that.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import AsyncIO
+
+@Suite struct ReadyQueueTests {
+  /// A queue of numbered callbacks.
+  private final class Fixture {
+    var queue = ReadyQueue()
+
+    static func entry(_ number: Int) -> ReadyQueue.Entry {
+      .callback(TimerHandle(when: .init(nanoseconds: Int64(number)), owner: nil))
+    }
+
+    func append(_ numbers: Int...) { for number in numbers { queue.append(Fixture.entry(number)) } }
+
+    func takeStop() -> Bool { queue.takeStop() }
+    func removeAll() -> [Int] { queue.removeAll().compactMap(Fixture.number) }
+
+    static func number(_ entry: ReadyQueue.Entry) -> Int? {
+      guard case .callback(let handle as TimerHandle) = entry else { return nil }
+      return Int(handle.when.nanoseconds)
+    }
+
+    /// Takes everything that a batch with this limit may have.
+    func take(before limit: Int? = nil) -> [Int] {
+      let limit = limit ?? queue.tail
+      var taken: [Int] = []
+      while let entry = queue.next(before: limit), let number = Fixture.number(entry) { taken.append(number) }
+      return taken
+    }
+  }
+
+  @Test func firstInFirstOut() {
+    let f = Fixture()
+    #expect(f.queue.isEmpty && f.take() == [])
+    f.append(1, 2, 3)
+    #expect(f.queue.count == 3 && f.queue.tail == 3)
+    #expect(f.take() == [1, 2, 3])
+    f.append(4)
+    #expect(f.queue.head == 3 && f.queue.tail == 4)
+    #expect(f.take() == [4])
+    #expect(!f.takeStop())
+  }
+
+  @Test func theLimitIsAPosition() {
+    let f = Fixture()
+    f.append(1, 2)
+    let end = f.queue.tail
+    f.append(3)
+    #expect(f.take(before: end) == [1, 2])
+    #expect(f.take(before: end) == [])
+    #expect(f.take() == [3])
+  }
+
+  @Test func theMarkEndsARun() {
+    let f = Fixture()
+    f.append(1, 2)
+    f.queue.markStop()
+    f.append(3)
+    #expect(!f.takeStop())
+    #expect(f.take() == [1, 2])
+    #expect(f.takeStop())
+    #expect(!f.takeStop())
+    #expect(f.take() == [3])
+  }
+
+  @Test("a mark behind the batch's limit is reached all the same")
+  func theMarkBeatsTheLimit() {
+    let f = Fixture()
+    f.append(1)
+    let end = f.queue.tail
+    f.append(2)
+    f.queue.markStop()
+    f.append(3)
+    #expect(f.take(before: end) == [1, 2])
+    #expect(f.takeStop())
+  }
+
+  @Test("the first stop stands")
+  func twoStops() {
+    let f = Fixture()
+    f.append(1)
+    f.queue.markStop()
+    f.append(2)
+    f.queue.markStop()
+    #expect(f.take() == [1])
+    #expect(f.takeStop())
+    #expect(f.queue.stopMark == nil)
+    #expect(f.take() == [2])
+  }
+
+  @Test("a stop of an empty queue is used up at once")
+  func stopOfNothing() {
+    let f = Fixture()
+    f.queue.markStop()
+    #expect(f.take() == [])
+    #expect(f.takeStop())
+  }
+
+  @Test("what was due before the stop goes in front of it, in order")
+  func due() {
+    let f = Fixture()
+    f.append(1)
+    f.queue.markStop()
+    f.append(4)
+    f.queue.appendDue(Fixture.entry(2))
+    f.queue.appendDue(Fixture.entry(3))
+    #expect(f.take() == [1, 2, 3])
+    #expect(f.takeStop())
+    f.queue.appendDue(Fixture.entry(5))
+    #expect(f.take() == [4, 5])
+  }
+
+  @Test("what was due is put right when part of the queue is taken")
+  func dueAfterHead() {
+    let f = Fixture()
+    f.append(1, 2, 3)
+    #expect(f.take(before: 2) == [1, 2])
+    f.queue.markStop()
+    f.append(5)
+    f.queue.appendDue(Fixture.entry(4))
+    #expect(f.take() == [3, 4])
+    #expect(f.takeStop())
+    #expect(f.take() == [5])
+  }
+
+  @Test func removeAll() {
+    let f = Fixture()
+    f.append(1, 2, 3)
+    f.queue.markStop()
+    #expect(f.take(before: 1) == [1, 2, 3])
+    f.append(4, 5)
+    #expect(f.removeAll() == [4, 5])
+    #expect(f.queue.isEmpty && f.queue.stopMark == nil)
+    f.append(6)
+    #expect(f.take() == [6])
+  }
+}
+
+extension TimerHandle {
+  /// A handle that stands for itself: `when` tells it from others.
+  convenience init(when: EventLoop.Clock.Instant, owner: LoopCore?) {
+    self.init(when: when, owner: owner ?? TimerHandle.noCore, origin: nil) {}
+    queueOwner = nil
+  }
+
+  private static var noCore: LoopCore {
+    struct NoWaker: Waker { func wake() {} }
+    return LoopCore(mailbox: Mailbox(waker: NoWaker()), clock: EventLoop.Clock(kernel: LinuxKernel.shared))
+  }
+}

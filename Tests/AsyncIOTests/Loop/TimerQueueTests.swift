@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import AsyncIO
+
+@Suite struct TimerQueueTests {
+  private func handle(_ deadline: Int64) -> TimerHandle {
+    TimerHandle(when: .init(nanoseconds: deadline), owner: nil)
+  }
+
+  private func add(_ queue: Boxed<TimerQueue>, _ deadline: Int64) -> TimerHandle {
+    let handle = handle(deadline)
+    queue.value.add(.callback(handle), deadline: deadline)
+    return handle
+  }
+
+  private func cancel(_ queue: Boxed<TimerQueue>, _ handle: TimerHandle) {
+    handle.cancel()
+    queue.value.entryWasCancelled()
+  }
+
+  private func pop(_ queue: Boxed<TimerQueue>, by now: Int64) -> TimerHandle? {
+    guard case .callback(let handle)? = queue.value.popDue(by: now) else { return nil }
+    return handle
+  }
+
+  @Test func earliestFirst() {
+    let queue = Boxed(TimerQueue())
+    for deadline in [5, 3, 9, 1, 7, -2, .max, .min] as [Int64] { _ = add(queue, deadline) }
+    #expect(queue.nextDeadline() == .min)
+    var order: [Int64] = []
+    while let next = pop(queue, by: .max) { order.append(next.when.nanoseconds) }
+    #expect(order == [.min, -2, 1, 3, 5, 7, 9, .max])
+    #expect(queue.value.count == 0 && queue.nextDeadline() == nil)
+  }
+
+  @Test func notBeforeItIsDue() {
+    let queue = Boxed(TimerQueue())
+    let only = add(queue, 10)
+    #expect(pop(queue, by: 9) == nil)
+    #expect(pop(queue, by: 10) === only)
+  }
+
+  @Test("34: equal deadlines keep the order of scheduling")
+  func equalDeadlines() {
+    let queue = Boxed(TimerQueue())
+    let first = (0..<500).map { _ in add(queue, 7) }
+    let earlier = (0..<500).map { _ in add(queue, 6) }
+    for handle in earlier + first { #expect(pop(queue, by: 7) === handle) }
+  }
+
+  @Test("40: cancelled entries stay below 101, and are purged above once they are the majority")
+  func purge() {
+    let small = Boxed(TimerQueue())
+    let few = (0..<100).map { add(small, Int64($0)) }
+    for handle in few.dropFirst() { cancel(small, handle) }
+    #expect(small.value.count == 100)
+    let large = Boxed(TimerQueue())
+    let many = (0..<101).map { add(large, Int64($0)) }
+    for handle in many[1...50] { cancel(large, handle) }
+    #expect(large.value.count == 101)
+    cancel(large, many[51])
+    #expect(large.value.count == 50)
+    var order: [Int64] = []
+    while let next = pop(large, by: .max) { order.append(next.when.nanoseconds) }
+    let expected: [Int64] = [0] + Array(52...100)
+    #expect(order == expected)
+  }
+
+  @Test("a cancelled timer lets go of its closure at once, though its entry stays")
+  func cancelReleases() {
+    let queue = Boxed(TimerQueue())
+    var released = 0
+    var probe: ReleaseProbe? = ReleaseProbe { released += 1 }
+    let core = LoopCore(mailbox: Mailbox(waker: NoWaker()), clock: EventLoop.Clock(kernel: LinuxKernel.shared))
+    let handle = TimerHandle(when: .init(nanoseconds: 1), owner: core, origin: nil) { [probe] in probe?.touch() }
+    queue.value.add(.callback(handle), deadline: 1)
+    probe = nil
+    #expect(released == 0)
+    handle.cancel()
+    #expect(released == 1)
+    #expect(queue.value.count == 1)
+    #expect(handle.queueOwner == nil)
+  }
+
+  @Test func removeAllGivesEverything() {
+    let queue = Boxed(TimerQueue())
+    let handles = (0..<10).map { add(queue, Int64($0)) }
+    cancel(queue, handles[3])
+    _ = pop(queue, by: 0)
+    let left = queue.removeAll()
+    #expect(left.count == 9)
+    #expect(queue.value.count == 0 && queue.nextDeadline() == nil)
+    #expect(queue.removeAll().isEmpty)
+  }
+
+  @Test("random operations agree with a sorted list", arguments: 1...20 as ClosedRange<UInt64>)
+  func model(_ seed: UInt64) {
+    struct Model: Comparable {
+      var handle: TimerHandle
+      var deadline: Int64
+      var sequence: Int
+      static func == (a: Model, b: Model) -> Bool { a.sequence == b.sequence }
+      static func < (a: Model, b: Model) -> Bool {
+        a.deadline == b.deadline ? a.sequence < b.sequence : a.deadline < b.deadline
+      }
+    }
+    var random = SplitMix(state: seed)
+    let queue = Boxed(TimerQueue())
+    var model: [Model] = []
+    var sequence = 0
+    // Some seeds cancel much, so that purges happen; some have few distinct deadlines.
+    let cancelWeight = Int(seed % 4) * 3 + 1
+    let range: ClosedRange<Int64> = seed % 2 == 0 ? 0...20 : 0...1_000_000
+    for _ in 0..<4000 {
+      switch Int.random(in: 0..<(10 + cancelWeight), using: &random) {
+      case 0..<7:
+        let deadline = Int64.random(in: range, using: &random)
+        model.append(Model(handle: add(queue, deadline), deadline: deadline, sequence: sequence))
+        sequence += 1
+      case 7..<10:
+        let now = Int64.random(in: range, using: &random)
+        let due = model.min()
+        let expected = due.flatMap { $0.deadline <= now ? $0 : nil }
+        #expect(queue.nextDeadline() == due?.deadline)
+        #expect(pop(queue, by: now) === expected?.handle)
+        if let expected { model.removeAll { $0.sequence == expected.sequence } }
+      default:
+        guard let index = model.indices.randomElement(using: &random) else { break }
+        cancel(queue, model.remove(at: index).handle)
+      }
+    }
+    model.sort()
+    for entry in model { #expect(pop(queue, by: .max) === entry.handle) }
+    #expect(pop(queue, by: .max) == nil)
+    #expect(queue.value.count == 0)
+  }
+}
+
+// An expectation cannot change a value, only an object.
+extension Boxed<TimerQueue> {
+  fileprivate func nextDeadline() -> Int64? { value.nextDeadline() }
+  fileprivate func removeAll() -> [TimerQueue.Entry] { value.removeAll() }
+}
+
+struct NoWaker: Waker { func wake() {} }
+
+/// Random numbers that are the same in each run.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
