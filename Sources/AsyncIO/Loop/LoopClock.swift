@@ -49,6 +49,11 @@ extension EventLoop {
 extension Duration {
   /// Whole nanoseconds, rounded up so that a timer is never early, and clamped to about 292 years.
   var clampedNanoseconds: Int64 {
+    // Up to eighteen seconds, which most timers stay below, the arithmetic fits a machine word.
+    if let few = UInt64(exactly: attoseconds) {
+      let whole = few / 1_000_000_000
+      return Int64(whole) + (few % 1_000_000_000 == 0 ? 0 : 1)
+    }
     let (seconds, attoseconds) = components
     let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     if overflow { return seconds < 0 ? .min : .max }

@@ -12,14 +12,25 @@ final class LoopCore {
   let mailbox: Mailbox
   /// The loop's clock.
   let clock: EventLoop.Clock
-  var ready = ReadyQueue()
-  private(set) var timers = TimerQueue()
+  // Both queues hand out what they let go of, and so call nobody while they change.
+  private let readyCell = UncheckedCell(ReadyQueue())
+  private let timersCell = UncheckedCell(TimerQueue())
   /// The tasks that were made and have not ended.
   var tasks = TaskRegistry()
   /// Called when the last of the tasks has ended, while somebody waits for that.
   var onLastTask: (() -> Void)?
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
+
+  var ready: ReadyQueue {
+    @inline(__always) _read { yield readyCell.value }
+    @inline(__always) _modify { yield &readyCell.value }
+  }
+
+  private(set) var timers: TimerQueue {
+    @inline(__always) _read { yield timersCell.value }
+    @inline(__always) _modify { yield &timersCell.value }
+  }
 
   init(mailbox: Mailbox, clock: EventLoop.Clock) {
     self.mailbox = mailbox
