@@ -71,10 +71,12 @@ final class DescriptorWatcher: ReadinessWatcher {
   private func set(_ new: Listener?, _ direction: Interest) throws(Errno) {
     let old = listener(direction)
     if direction == .read { reader = new } else { writer = new }
+    defer { drop(old, replaced: new != nil) }
+    // The descriptor may have been closed behind our back, and its number may be someone else's by now.
+    guard loop.readiness.watcher(of: descriptor) === self else { return }
     var wanted: Interest = []
     if reader != nil { wanted.insert(.read) }
     if writer != nil { wanted.insert(.write) }
-    defer { drop(old, replaced: new != nil) }
     if wanted.isEmpty {
       loop.release(descriptor)
     } else {
