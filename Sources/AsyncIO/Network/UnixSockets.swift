@@ -50,14 +50,18 @@ extension EventLoop {
       try socket.bind(to: address)
       let kernel = kernel
       let mine = file.flatMap { try? kernel.fileStatus($0) }
-      let server = try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
-      if cleanupSocket, let file, let mine {
-        server.onClose = {
-          // Someone else may have taken the path meanwhile.
-          if (try? kernel.fileStatus(file)) == mine { try? kernel.unlink(file) }
-        }
+      func removeFile() {
+        // Someone else may have taken the path meanwhile.
+        if let file, let mine, (try? kernel.fileStatus(file)) == mine { try? kernel.unlink(file) }
       }
-      return server
+      do {
+        let server = try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
+        if cleanupSocket { server.onClose = removeFile }
+        return server
+      } catch {
+        removeFile()
+        throw error
+      }
     } catch {
       socket.closeDescriptor()
       throw error
