@@ -38,17 +38,26 @@ final class ConnectionRace {
       }
     } catch {
       finish()
+      await waitForAttempts()
       winner?.close()
       throw error
     }
+    await waitForAttempts()
     if let fatal, winner == nil { throw fatal }
     return winner
+  }
+
+  /// Waits, also in a task that is cancelled, until the attempts that were called off have closed their sockets.
+  private func waitForAttempts() async {
+    while running > 0 {
+      let waiter = Waiter()
+      try? await waiter.suspend { if running > 0 { self.waiter = waiter } else { waiter.resume() } }
+    }
   }
 
   private func startNext() {
     startTimer?.cancel()
     startTimer = nil
-    guard !isOver else { return }
     guard let address = waiting.popLast() else {
       if running == 0 { finish() }
       return
@@ -76,8 +85,12 @@ final class ConnectionRace {
       }
     }
     running -= 1
-    // A failure makes room at once.
-    startNext()
+    if isOver {
+      wake()
+    } else {
+      // A failure makes room at once.
+      startNext()
+    }
   }
 
   private func finish() {
@@ -86,8 +99,13 @@ final class ConnectionRace {
     startTimer?.cancel()
     for attempt in attempts { attempt.cancel() }
     attempts.removeAll()
-    waiter?.resume()
+    wake()
+  }
+
+  private func wake() {
+    let woken = waiter
     waiter = nil
+    woken?.resume()
   }
 }
 

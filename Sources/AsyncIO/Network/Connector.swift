@@ -32,7 +32,7 @@ struct Connector {
   }
 
   func connect(_ info: AddressInfo) async throws -> Socket {
-    let socket = try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: loop.kernel)
+    let socket = try makeSocket(info)
     do {
       if let localAddresses { try bind(socket, to: localAddresses, family: info.family) }
       try await loop.connect(socket, to: info.address)
@@ -40,6 +40,15 @@ struct Connector {
     } catch {
       socket.close()
       throw error
+    }
+  }
+
+  private func makeSocket(_ info: AddressInfo) throws(IOError) -> Socket {
+    do throws(IOError) {
+      return try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: loop.kernel)
+    } catch {
+      // Of many attempts the reader has to know which.
+      throw IOError(error.code, error.operation, "for \(info.address)")
     }
   }
 
