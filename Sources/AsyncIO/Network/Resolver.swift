@@ -53,6 +53,7 @@ extension EventLoop {
 
   /// Looks up addresses. Those that are written in numbers are answered at once.
   func lookUp(_ query: AddressQuery) async throws -> [AddressInfo] {
+    try query.validate()
     if let answer = query.literalAnswer { return [answer] }
     if let query = query.numericQuery { return try kernel.lookUp(query) }
     let kernel = kernel

@@ -71,10 +71,19 @@ package struct AddressQuery: Hashable, Sendable {
 
   package var subject: String { "\(host ?? "*"):\(service ?? "0")" }
 
+  /// Rejects a port whose upper bits the resolver would silently cut off.
+  func validate() throws(ResolutionError) {
+    if let service, UInt16(service) == nil, !service.isEmpty, service.drop(while: { $0 == "-" }).allSatisfy(\.isNumber)
+    {
+      throw ResolutionError(code: EAI_SERVICE, message: "a port is between 0 and 65535", subject: subject)
+    }
+  }
+
   /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket.
   package var literalAnswer: AddressInfo? {
     guard let host, let port = UInt16(service ?? "0"), let address = SocketAddress(ip: host, port: port),
-      family == .unspecified || family == address.family, kind == .stream || kind == .datagram
+      family == .unspecified || family == address.family, kind == .stream || kind == .datagram,
+      !flags.contains(.canonicalName)
     else { return nil }
     let implied = Int32(kind == .stream ? IPPROTO_TCP : IPPROTO_UDP)
     guard transportProtocol == 0 || transportProtocol == implied else { return nil }
