@@ -114,7 +114,10 @@
       var offset = off_t(offset)
       // The kernel moves at most this much at a time in any case.
       let count = min(count, 0x7fff_f000)
-      return try systemCall { unsafe sendfile(descriptor.rawValue, file.rawValue, &offset, count) }
+      // Unlike `send`, this has no flag to keep the signal away.
+      return try withoutBrokenPipeSignal { () throws(Errno) in
+        try systemCall { unsafe sendfile(descriptor.rawValue, file.rawValue, &offset, count) }
+      }
     }
 
     package func readFile(
