@@ -8,7 +8,8 @@ extension EventLoop {
   /// Sends a file, or a part of it, over a transport. asyncio's `sendfile`.
   ///
   /// What was written before goes first. The kernel copies straight from the file to the socket; where it cannot, the
-  /// bytes are read and written instead. While it goes on, nothing else may be written to the transport.
+  /// bytes are read and written instead. While it goes on, nothing else may be written to the transport; closing it, or
+  /// ending its write side, waits for the file as for buffered bytes.
   ///
   /// - Parameters:
   ///   - transport: a connection that is open.
@@ -24,12 +25,13 @@ extension EventLoop {
     _ transport: StreamTransport, _ file: FileDescriptor, offset: Int64 = 0, count: Int? = nil, fallback: Bool = true
   ) async throws -> Int {
     check("sendFile")
+    let part = try FilePart(file, offset, count)
     try transport.beginFileTransfer()
     defer { transport.endFileTransfer() }
     try await transport.waitUntilFlushed()
-    return try await transfer(
-      FilePart(file: file, offset: offset, count: count), to: transport.socket, fallback: fallback
-    ) { try await transport.waitUntilWritable() }
+    let target = FileTarget(
+      socket: transport.socket, checkOpen: transport.checkOpen, waitUntilWritable: transport.waitUntilWritable)
+    return try await transfer(part, to: target, fallback: fallback)
   }
 
   /// Sends a file, or a part of it, over a socket. asyncio's `sock_sendfile`.
@@ -44,57 +46,73 @@ extension EventLoop {
   ) async throws -> Int {
     try checkSocket("sockSendFile", socket)
     try socket.requireStream("sockSendFile")
-    return try await transfer(
-      FilePart(file: file, offset: offset, count: count), to: socket, fallback: fallback
-    ) { [self] in try await waitUntilReady(socket.descriptor, for: .write, "sockSendFile") }
+    let target = FileTarget(
+      socket: socket,
+      checkOpen: {
+        if socket.isClosed { throw IOError(.badFileDescriptor, "sendfile", "a closed socket") }
+      },
+      waitUntilWritable: { [self] in try await waitUntilReady(socket.descriptor, for: .write, "sockSendFile") })
+    return try await transfer(try FilePart(file, offset, count), to: target, fallback: fallback)
   }
 
+  /// How much of a file goes out before others have their turn.
+  private static let fileShare = 1024 * 1024
+
   private func transfer(
-    _ part: FilePart, to socket: Socket, fallback: Bool, _ waitUntilWritable: () async throws -> Void
+    _ part: FilePart, to target: FileTarget, fallback: Bool
   ) async throws -> Int {
     var part = part
-    try part.validate()
+    var share = EventLoop.fileShare
     // The position is moved also when the transfer breaks off.
     defer { if part.sent > 0 { try? kernel.seekFile(part.file, to: part.position) } }
     while part.left > 0 {
+      try target.checkOpen()
       do throws(Errno) {
         let sent = try kernel.sendFile(
-          socket.descriptor, from: part.file, offset: part.position, count: part.left)
+          target.socket.descriptor, from: part.file, offset: part.position, count: min(part.left, share))
         if sent == 0 { break }
         part.sent += sent
-        continue
+        share -= sent
       } catch {
-        if error != .wouldBlock {
-          guard part.sent == 0, error.meansNoSendFile else { throw IOError(error, "sendfile") }
+        if error == .wouldBlock {
+          try await target.waitUntilWritable()
+          share = EventLoop.fileShare
+        } else {
+          guard part.sent == 0, error.meansNoSendFile else {
+            throw IOError(error, "sendfile", "descriptor \(part.file.rawValue)")
+          }
           guard fallback else {
             throw EventLoopError(
               .sendFileNotAvailable, "sendFile: the kernel cannot send this file by itself (\(error.symbol))")
           }
-          try await copy(&part, to: socket, waitUntilWritable)
+          try await copy(&part, to: target)
           break
         }
       }
-      try await waitUntilWritable()
+      // A peer that takes it as fast as it comes.
+      if share == 0 {
+        try await sleep(for: .zero)
+        share = EventLoop.fileShare
+      }
     }
     return part.sent
   }
 
   /// Reads and writes, where the kernel cannot do both in one.
-  private func copy(
-    _ part: inout FilePart, to socket: Socket, _ waitUntilWritable: () async throws -> Void
-  ) async throws {
+  private func copy(_ part: inout FilePart, to target: FileTarget) async throws {
     while part.left > 0 {
       let chunk = try await read(part)
       if chunk.isEmpty { return }
       var written = 0
       while written < chunk.count {
+        try target.checkOpen()
         do throws(IOError) {
-          let count = try socket.send(chunk.span.extracting(written...))
+          let count = try target.socket.send(chunk.span.extracting(written...))
           written += count
           part.sent += count
         } catch {
           guard error.code == .wouldBlock else { throw error }
-          try await waitUntilWritable()
+          try await target.waitUntilWritable()
         }
       }
     }
@@ -116,6 +134,15 @@ extension EventLoop {
   }
 }
 
+/// Where a file goes.
+private struct FileTarget {
+  let socket: Socket
+  /// Throws when there is no connection any more.
+  let checkOpen: () throws -> Void
+  /// Suspends the task until the kernel takes more.
+  let waitUntilWritable: () async throws -> Void
+}
+
 /// What is to be sent of a file, and how far that has come.
 private struct FilePart: Sendable {
   let file: FileDescriptor
@@ -123,7 +150,9 @@ private struct FilePart: Sendable {
   let count: Int?
   var sent = 0
 
-  init(file: FileDescriptor, offset: Int64, count: Int?) {
+  init(_ file: FileDescriptor, _ offset: Int64, _ count: Int?) throws(EventLoopError) {
+    guard offset >= 0 else { throw EventLoopError(.invalidArgument, "sendFile: the offset must not be negative") }
+    guard (count ?? 1) > 0 else { throw EventLoopError(.invalidArgument, "sendFile: the count must be above zero") }
     self.file = file
     self.offset = offset
     self.count = count
@@ -132,11 +161,6 @@ private struct FilePart: Sendable {
   var position: Int64 { offset + Int64(sent) }
   /// Without a count, more than any file has.
   var left: Int { (count ?? .max) - sent }
-
-  func validate() throws(EventLoopError) {
-    guard offset >= 0 else { throw EventLoopError(.invalidArgument, "sendFile: the offset must not be negative") }
-    guard (count ?? 1) > 0 else { throw EventLoopError(.invalidArgument, "sendFile: the count must be above zero") }
-  }
 }
 
 extension Errno {

@@ -13,11 +13,21 @@ extension StreamTransport {
     isSendingFile = true
   }
 
-  func endFileTransfer() { isSendingFile = false }
+  /// Gives the write side back. If it was ended meanwhile, that happens now.
+  func endFileTransfer() {
+    isSendingFile = false
+    lastByteWasSent()
+    updateInterest()
+  }
 
   /// Suspends the task until what was written before is out.
   func waitUntilFlushed() async throws {
     while !buffer.isEmpty { try await waitUntilWritable() }
+    try checkOpen()
+  }
+
+  /// Throws once the connection has ended: its descriptor may be closed.
+  func checkOpen() throws {
     if state.hasEnded { throw IOError(.connectionAbort, "sendfile", peerName) }
   }
 
@@ -35,7 +45,7 @@ extension StreamTransport {
       }
       updateInterest()
     }
-    if state.hasEnded { throw IOError(.connectionAbort, "sendfile", peerName) }
+    try checkOpen()
   }
 
   func wakeWriter(_ result: Result<Void, any Error> = .success(())) {

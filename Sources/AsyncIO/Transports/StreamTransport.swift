@@ -209,15 +209,17 @@ public final class StreamTransport: ReadTransport, WriteTransport {
 
   public func writeEOF() {
     loop.checkThread("StreamTransport.writeEOF")
-    perform(state.endWriting(hasUnsentBytes: !buffer.isEmpty))
+    perform(state.endWriting(hasUnsentBytes: hasUnsentBytes))
   }
 
   /// Whether bytes that are written now are sent. After the end they are dropped; after `writeEOF` they are an error of
   /// the program.
   private func admitsWrite(_ method: StaticString) -> Bool {
     loop.checkThread("StreamTransport.write")
-    precondition(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
-    if state.acceptsWrites { return true }
+    if state.acceptsWrites {
+      precondition(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
+      return true
+    }
     precondition(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
     lateWrites += 1
     if lateWrites >= 5 {
@@ -243,8 +245,16 @@ public final class StreamTransport: ReadTransport, WriteTransport {
     }
     perform(buffer.consume(sent))
     // The protocol may have written, or closed, in answer to that.
-    if buffer.isEmpty { perform(state.lastByteWasSent()) }
+    lastByteWasSent()
     updateInterest()
+  }
+
+  /// Whether the end has to wait: for bytes in the buffer, or those of a file.
+  private var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile }
+
+  /// Does what waited for the last byte, once that is out.
+  func lastByteWasSent() {
+    if !hasUnsentBytes { perform(state.lastByteWasSent()) }
   }
 
   // MARK: Closing
@@ -253,7 +263,7 @@ public final class StreamTransport: ReadTransport, WriteTransport {
 
   public func close() {
     loop.checkThread("StreamTransport.close")
-    perform(state.close(hasUnsentBytes: !buffer.isEmpty))
+    perform(state.close(hasUnsentBytes: hasUnsentBytes))
     updateInterest()
   }
 
