@@ -27,6 +27,7 @@ final class TestKernel: Kernel {
     var clockOffset: Int64 = 0
     var lookUp: (@Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo])?
     var timeouts: [Int64?] = []
+    var swallowsFiles = false
   }
 
   private let state = Mutex(State())
@@ -44,6 +45,9 @@ final class TestKernel: Kernel {
 
   /// Lets each receive or send move at most so many bytes: short reads and writes. Nil lifts it.
   func limit(_ call: Call, toBytes bytes: Int?) { state.withLock { $0.limits[call] = bytes } }
+
+  /// Has files sent to nowhere, as to a peer that takes all there is at once.
+  func swallowFiles() { state.withLock { $0.swallowsFiles = true } }
 
   /// How often the call was made.
   func count(of call: Call) -> Int { state.withLock { $0.counts[call] ?? 0 } }
@@ -183,6 +187,7 @@ final class TestKernel: Kernel {
     _ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int
   ) throws(Errno) -> Int {
     try enter(.sendFile)
+    if state.withLock({ $0.swallowsFiles }) { return count }
     return try real.sendFile(
       descriptor, from: file, offset: offset, count: min(limit(of: .sendFile) ?? .max, count))
   }

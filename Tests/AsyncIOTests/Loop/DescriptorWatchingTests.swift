@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// `addReader`, `addWriter` and their opposites, on descriptors of the program's own.
+@Suite struct DescriptorWatchingTests {
+  @Test(
+    "59: a reader runs in each poll that finds the descriptor readable, until it is removed",
+    arguments: WatchableKind.allCases)
+  func levelTriggered(_ kind: WatchableKind) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try kind.open()
+      defer {
+        try? reading.close()
+        if writing != reading { try? writing.close() }
+      }
+      var calls = 0
+      try loop.addReader(reading) {
+        calls += 1
+        // Removed from within, with the bytes still there.
+        if calls == 3 { try loop.removeReader(reading) }
+      }
+      try await loop.turn()
+      #expect(calls == 0)
+      try writing.poke()
+      try await loop.until { calls == 3 }
+      try await loop.turn()
+      #expect(calls == 3)
+
+      try loop.addReader(reading) {
+        calls += 1
+        try reading.drain()
+      }
+      try await loop.until { calls == 4 }
+      try await loop.turn()
+      #expect(calls == 4, "nothing is left to read")
+      try writing.poke()
+      try await loop.until { calls == 5 }
+      #expect(try loop.removeReader(reading))
+    }
+  }
+
+  @Test("59: a writer runs in each poll that finds room", arguments: [WatchableKind.pipe, .socketPair, .counter])
+  func writer(_ kind: WatchableKind) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try kind.open()
+      defer {
+        try? reading.close()
+        if writing != reading { try? writing.close() }
+      }
+      var calls = 0
+      try loop.addWriter(writing) {
+        calls += 1
+        if calls == 3 { try loop.removeWriter(writing) }
+      }
+      try await loop.until { calls == 3 }
+      try await loop.turn()
+      #expect(calls == 3)
+    }
+  }
+
+  @Test("60: a reader runs at the end of file and at a hang-up")
+  func endOfFile() throws {
+    try runLoop { loop, kernel in
+      for kind in [WatchableKind.pipe, .socketPair] {
+        let (reading, writing) = try kind.open()
+        defer { try? reading.close() }
+        var atEnd = false
+        try loop.addReader(reading) { atEnd = true }
+        try await loop.turn()
+        #expect(!atEnd)
+        try writing.close()
+        try await loop.until { atEnd }
+        #expect(try loop.removeReader(reading))
+      }
+    }
+  }
+
+  @Test("60: a writer and a reader run on an error, also when there is no room")
+  func errorWakesBoth() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try FileDescriptor.pipe()
+      defer { try? writing.close() }
+      try kernel.setNonBlocking(writing, true)
+      let block = [UInt8](repeating: 0, count: 4096)
+      while (try? block.withUnsafeBytes { try writing.write($0) }) != nil {}
+      var (readers, writers) = (0, 0)
+      try loop.addReader(writing) { readers += 1 }
+      try loop.addWriter(writing) { writers += 1 }
+      try await loop.turn()
+      #expect(readers == 0 && writers == 0)
+      try reading.close()
+      try await loop.until { readers > 0 && writers > 0 }
+      #expect(try loop.removeReader(writing))
+      #expect(try loop.removeWriter(writing))
+    }
+  }
+
+  @Test("61: removing tells whether there was something, also after it ran; an unknown descriptor is false")
+  func removal() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try WatchableKind.socketPair.open()
+      defer { for end in [reading, writing] { try? end.close() } }
+      #expect(try !loop.removeReader(reading))
+      #expect(try !loop.removeWriter(reading))
+      #expect(try !loop.removeReader(FileDescriptor(rawValue: 1 << 20)))
+      var calls = 0
+      try loop.addReader(reading) { calls += 1 }
+      #expect(try !loop.removeWriter(reading))
+      try writing.poke()
+      try await loop.until { calls > 0 }
+      #expect(try loop.removeReader(reading))
+      #expect(try !loop.removeReader(reading))
+    }
+  }
+
+  @Test("62: a second callback replaces the first, also when that is queued already")
+  func replacement() throws {
+    try runLoop { loop, kernel in
+      let pairs = try (0..<2).map { _ in try WatchableKind.socketPair.open() }
+      defer { for pair in pairs { for end in [pair.reading, pair.writing] { try? end.close() } } }
+      for pair in pairs { try pair.writing.poke() }
+      var ranFirst: [Int] = []
+      var ranSecond: Set<Int> = []
+      var handles: [Handle] = []
+      for index in 0..<2 {
+        let handle = try loop.addReader(pairs[index].reading) {
+          ranFirst.append(index)
+          try pairs[index].reading.drain()
+          // Both are ready in the same poll; whichever comes first replaces the other, which is queued by now.
+          let other = 1 - index
+          try loop.addReader(pairs[other].reading) {
+            ranSecond.insert(other)
+            try pairs[other].reading.drain()
+          }
+        }
+        handles.append(handle)
+      }
+      try await loop.until { !ranSecond.isEmpty }
+      try await loop.turn()
+      #expect(ranFirst.count == 1)
+      let first = try #require(ranFirst.first)
+      #expect(ranSecond == [1 - first])
+      #expect(handles[1 - first].isCancelled && !handles[first].isCancelled)
+      for pair in pairs { #expect(try loop.removeReader(pair.reading)) }
+    }
+  }
+
+  @Test("63: both directions are independent, and removing the last one unregisters")
+  func directions() throws {
+    try runLoop { loop, kernel in
+      let (near, far) = try WatchableKind.socketPair.open()
+      defer { for end in [near, far] { try? end.close() } }
+      var (reads, writes) = (0, 0)
+      try loop.addReader(near) {
+        reads += 1
+        try near.drain()
+      }
+      try loop.addWriter(near) { writes += 1 }
+      try await loop.until { writes > 0 }
+      #expect(reads == 0)
+      try far.poke()
+      try await loop.until { reads == 1 }
+      let removed = kernel.count(of: .remove)
+      #expect(try loop.removeWriter(near))
+      #expect(kernel.count(of: .remove) == removed)
+      let before = writes
+      try far.poke()
+      try await loop.until { reads == 2 }
+      #expect(writes == before)
+      #expect(try loop.removeReader(near))
+      #expect(kernel.count(of: .remove) == removed + 1)
+      #expect(loop.readiness.watcher(of: near) == nil)
+    }
+  }
+
+  @Test("64: an event for a cancelled callback is dropped, and its registration with it")
+  func cancelledHandle() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try WatchableKind.pipe.open()
+      defer { for end in [reading, writing] { try? end.close() } }
+      var calls = 0
+      let handle = try loop.addReader(reading) { calls += 1 }
+      handle.cancel()
+      try writing.poke()
+      try await loop.until { loop.readiness.watcher(of: reading) == nil }
+      #expect(calls == 0)
+      #expect(kernel.count(of: .remove) == 1)
+      #expect(try !loop.removeReader(reading))
+    }
+  }
+
+  @Test("65: a negative descriptor is rejected by all four, a closed one or a file by those that add")
+  func invalidDescriptors() throws {
+    try withLoop { loop, kernel in
+      let negative = FileDescriptor(rawValue: -1)
+      #expect(throws: IOError(.badFileDescriptor, "addReader", "descriptor -1")) {
+        try loop.addReader(negative) {}
+      }
+      #expect(throws: IOError(.badFileDescriptor, "addWriter", "descriptor -1")) {
+        try loop.addWriter(negative) {}
+      }
+      #expect(throws: IOError(.badFileDescriptor, "removeReader", "descriptor -1")) { try loop.removeReader(negative) }
+      #expect(throws: IOError(.badFileDescriptor, "removeWriter", "descriptor -1")) { try loop.removeWriter(negative) }
+
+      let nobody = FileDescriptor(rawValue: 1 << 20)
+      #expect(throws: IOError(.badFileDescriptor, "addReader", "descriptor \(1 << 20)")) {
+        try loop.addReader(nobody) {}
+      }
+      #expect(try !loop.removeReader(nobody))
+
+      let file = try TemporaryFolder().file([1, 2, 3])
+      defer { try? file.close() }
+      #expect(throws: IOError(.notPermitted, "addReader", "descriptor \(file.rawValue)")) {
+        try loop.addReader(file) {}
+      }
+      #expect(throws: IOError(.notPermitted, "addWriter", "descriptor \(file.rawValue)")) {
+        try loop.addWriter(file) {}
+      }
+      #expect(try !loop.removeReader(file))
+      #expect(loop.readiness.watchedCount == 0)
+    }
+  }
+
+  @Test("66: all four refuse what belongs to a transport or a server, until it closes")
+  func ownedDescriptors() throws {
+    try runLoop { loop, kernel in
+      func expectRefused(_ descriptor: FileDescriptor) throws {
+        #expect(throws: EventLoopError.inUse) { try loop.addReader(descriptor) {} }
+        #expect(throws: EventLoopError.inUse) { try loop.addWriter(descriptor) {} }
+        #expect(throws: EventLoopError.inUse) { try loop.removeReader(descriptor) }
+        #expect(throws: EventLoopError.inUse) { try loop.removeWriter(descriptor) }
+      }
+      let (recorder, peer) = try await PairKind.socketPair.transport(loop, kernel)
+      let descriptor = recorder.transport.socket.descriptor
+      try expectRefused(descriptor)
+      recorder.transport.close()
+      try loop.addReader(descriptor) {}
+      #expect(try loop.removeReader(descriptor))
+      try await loop.until { recorder.isLost }
+      peer.close()
+
+      let (server, _) = try await recordingServer(loop)
+      let listening = try #require(server.sockets.first).descriptor
+      try expectRefused(listening)
+      server.close()
+    }
+  }
+
+  @Test("Two numbers of one open file are watched apart")
+  func duplicates() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try WatchableKind.pipe.open()
+      let copy = try reading.duplicate()
+      defer { for end in [reading, writing, copy] { try? end.close() } }
+      var (first, second) = (0, 0)
+      try loop.addReader(reading) { first += 1 }
+      try loop.addReader(copy) { second += 1 }
+      try writing.poke()
+      try await loop.until { first > 0 && second > 0 }
+      #expect(try loop.removeReader(reading))
+      let (firstBefore, secondBefore) = (first, second)
+      try await loop.until { second > secondBefore }
+      #expect(first == firstBefore)
+      #expect(try loop.removeReader(copy))
+    }
+  }
+}
+
+extension EventLoopError {
+  /// Whatever the sentence: errors are equal by their codes.
+  static let inUse = EventLoopError(.descriptorInUse, "")
+  static let badArgument = EventLoopError(.invalidArgument, "")
+  static let badTransport = EventLoopError(.transportState, "")
+}
