@@ -29,8 +29,8 @@ struct ConnectionFailureTests {
   @Test(
     "A system call that fails on the way, with call and address",
     arguments: [
-      (TestKernel.Call.makeSocket, Errno.tooManyOpenFiles, "socket: Too many open files (EMFILE)"),
-      (.makeSocket, .noBufferSpace, "socket: No buffer space available (ENOBUFS)"),
+      (TestKernel.Call.makeSocket, Errno.tooManyOpenFiles, "socket for 127.0.0.1:PORT: Too many open files (EMFILE)"),
+      (.makeSocket, .noBufferSpace, "socket for 127.0.0.1:PORT: No buffer space available (ENOBUFS)"),
       (.connect, .networkUnreachable, "connect 127.0.0.1:PORT: Network is unreachable (ENETUNREACH)"),
       (.connect, .timedOut, "connect 127.0.0.1:PORT: Connection timed out (ETIMEDOUT)"),
       (.bind, .permissionDenied, "bind 127.0.0.1:0: Permission denied (EACCES)"),
