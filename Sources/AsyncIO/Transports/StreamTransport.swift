@@ -167,9 +167,6 @@ public final class StreamTransport: ReadTransport, WriteTransport {
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     loop.checkThread("StreamTransport.setWriteBufferLimits")
-    let top = high ?? low.map { 4 * $0 } ?? 0
-    precondition(
-      (low ?? 0) >= 0 && top >= (low ?? 0), "setWriteBufferLimits: low must not be negative, nor above high")
     perform(buffer.setLimits(high: high, low: low))
   }
 
@@ -307,16 +304,8 @@ public final class StreamTransport: ReadTransport, WriteTransport {
     }
   }
 
-  private func perform(_ signal: WriteBuffer.Signal) {
-    do {
-      switch signal {
-      case .none: break
-      case .pause: try receiver?.pauseWriting()
-      case .resume: try receiver?.resumeWriting()
-      }
-    } catch {
-      report(signal == .pause ? "pauseWriting" : "resumeWriting", error)
-    }
+  private func perform(_ signal: WaterMarks.Signal) {
+    do { try receiver?.tell(signal) } catch { report(signal.method, error) }
   }
 
   func updateInterest() {

@@ -3,10 +3,7 @@ import DequeModule
 
 /// Bytes that the kernel has not taken yet, and whether there are too many of them.
 struct WriteBuffer {
-  /// Whom the water marks call.
-  enum Signal: Equatable {
-    case none, pause, resume
-  }
+  typealias Signal = WaterMarks.Signal
 
   /// The least that a chunk has room for, so that small writes share one.
   static let chunkCapacity = 4096
@@ -18,17 +15,17 @@ struct WriteBuffer {
   private(set) var firstOffset = 0
   /// How many bytes are left.
   private(set) var count = 0
-  private(set) var low = 16 * 1024
-  private(set) var high = 64 * 1024
-  /// Whether the protocol was told to pause, and not yet to go on.
-  private(set) var isPaused = false
+  private var marks = WaterMarks()
 
+  var low: Int { marks.low }
+  var high: Int { marks.high }
+  /// Whether the protocol was told to pause, and not yet to go on.
+  var isPaused: Bool { marks.isPaused }
   var isEmpty: Bool { count == 0 }
 
   /// Sets the marks. Without `low` it is a quarter of `high`; without both, 16 and 64 KiB.
   mutating func setLimits(high newHigh: Int?, low newLow: Int?) -> Signal {
-    high = newHigh ?? newLow.map { 4 * $0 } ?? 64 * 1024
-    low = newLow ?? high / 4
+    marks.set(high: newHigh, low: newLow)
     return signal()
   }
 
@@ -93,15 +90,5 @@ struct WriteBuffer {
     count = 0
   }
 
-  private mutating func signal() -> Signal {
-    if !isPaused, count > high {
-      isPaused = true
-      return .pause
-    }
-    if isPaused, count <= low {
-      isPaused = false
-      return .resume
-    }
-    return .none
-  }
+  private mutating func signal() -> Signal { marks.signal(count: count) }
 }
