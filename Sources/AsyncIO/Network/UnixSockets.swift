@@ -43,23 +43,17 @@ extension EventLoop {
   ) async throws -> Server {
     check("createUnixServer")
     let address = try unixAddress(path, "bind")
-    let file = address.socketFile
-    if let file { try removeStaleSocket(at: file, address) }
+    try SocketFile.removeStale(at: address, .stream, kernel: kernel)
     let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)
     do {
       try socket.bind(to: address)
-      let kernel = kernel
-      let mine = file.flatMap { try? kernel.fileStatus($0) }
-      func removeFile() {
-        // Someone else may have taken the path meanwhile.
-        if let file, let mine, (try? kernel.fileStatus(file)) == mine { try? kernel.unlink(file) }
-      }
+      let file = SocketFile(of: address, kernel: kernel)
       do {
         let server = try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
-        if cleanupSocket { server.onClose = removeFile }
+        if cleanupSocket, let file { server.onClose = file.remove }
         return server
       } catch {
-        removeFile()
+        file?.remove()
         throw error
       }
     } catch {
@@ -72,26 +66,5 @@ extension EventLoop {
     if let address = SocketAddress(unixPath: path) { return address }
     let isTooLong = !path.isEmpty && (path.utf8.first == 0 || !path.utf8.contains(0))
     throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, path.debugDescription)
-  }
-
-  /// Removes a socket file that a server has left behind. One that somebody listens on stays, as any other file does.
-  private func removeStaleSocket(at path: String, _ address: SocketAddress) throws(IOError) {
-    guard let status = try? kernel.fileStatus(path), status.isSocket else { return }
-    let probe = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)
-    defer { probe.close() }
-    do throws(IOError) {
-      try probe.connect(to: address)
-    } catch {
-      guard error.code == .connectionRefused else { return }
-      try? kernel.unlink(path)
-    }
-  }
-}
-
-extension SocketAddress {
-  /// The file of a unix address; nil for a name in the abstract space.
-  var socketFile: String? {
-    guard case .unix(let bytes) = storage, let first = bytes.first, first != 0 else { return nil }
-    return unixPath
   }
 }
