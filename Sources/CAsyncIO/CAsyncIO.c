@@ -4,6 +4,7 @@
 
 #if defined(__linux__)
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -19,6 +20,17 @@ int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, con
 
 int casyncio_accept(int listener, struct sockaddr *address, socklen_t *length) {
   return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+_Static_assert(sizeof(struct casyncio_message) == sizeof(struct mmsghdr), "laid out alike");
+_Static_assert(offsetof(struct casyncio_message, length) == offsetof(struct mmsghdr, msg_len), "laid out alike");
+
+int casyncio_receive_messages(int socket, struct casyncio_message *messages, unsigned int count) {
+  return recvmmsg(socket, (struct mmsghdr *)messages, count, 0, NULL);
+}
+
+int casyncio_send_messages(int socket, struct casyncio_message *messages, unsigned int count, int flags) {
+  return sendmmsg(socket, (struct mmsghdr *)messages, count, flags);
 }
 
 int casyncio_counter(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

@@ -28,6 +28,8 @@ public final class EventLoop {
   let serialExecutor: LoopSerialExecutor
   /// Where arriving bytes land on their way to a protocol, one read at a time.
   let readBuffer = ReadBuffer(capacity: EventLoop.readLimit)
+  /// Where arriving datagrams land, one batch at a time.
+  lazy var datagramBatch = DatagramBatch()
   /// The custom handler; nil for the default one.
   var exceptionHandler: ExceptionHandler?
   /// Told when the loop closes: what waits for it elsewhere must not wait for ever.

@@ -110,11 +110,16 @@ extension EventLoop {
 
 extension Socket {
   /// Rejects what cannot carry a stream.
-  func requireStream(_ operation: String) throws {
+  func requireStream(_ operation: String) throws { try require(.stream, "stream", operation) }
+
+  /// Rejects what cannot carry datagrams.
+  func requireDatagrams(_ operation: String) throws { try require(.datagram, "datagram", operation) }
+
+  private func require(_ wanted: SocketKind, _ name: String, _ operation: String) throws {
     guard !isClosed else { throw IOError(.badFileDescriptor, operation, "a closed socket") }
     guard let kind else { throw IOError(.notSocket, operation, "descriptor \(descriptor.rawValue)") }
-    guard kind == .stream else {
-      throw EventLoopError(.invalidArgument, "\(operation): the socket is not a stream socket")
+    guard kind == wanted else {
+      throw EventLoopError(.invalidArgument, "\(operation): the socket is not a \(name) socket")
     }
   }
 }

@@ -60,15 +60,15 @@ extension EventLoop {
     return try await onThread(lookUpThreads, "getaddrinfo") { () throws(ResolutionError) in try kernel.lookUp(query) }
   }
 
-  /// Looks up a host's addresses for a stream to or from a numbered port.
+  /// Looks up addresses of a host for a numbered port.
   func lookUp(
-    host: String?, port: Int, family: AddressFamily, transportProtocol: Int32 = 0, flags: AddressInfoFlags,
-    operation: String
+    host: String?, port: Int, family: AddressFamily, kind: SocketKind = .stream, transportProtocol: Int32 = 0,
+    flags: AddressInfoFlags, operation: String
   ) async throws -> [AddressInfo] {
     guard UInt16(exactly: port) != nil else {
       throw IOError(.invalidArgument, operation, "\(host ?? "*"):\(port) (a port is between 0 and 65535)")
     }
     return try await getaddrinfo(
-      host: host, port: port, family: family, type: .stream, protocol: transportProtocol, flags: flags)
+      host: host, port: port, family: family, type: kind, protocol: transportProtocol, flags: flags)
   }
 }

@@ -37,6 +37,18 @@ package protocol Kernel: AnyObject, Sendable {
   /// Moves a file's position.
   func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno)
 
+  /// The size of the datagram that arrived, as far as it fits, and its sender.
+  func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)
+    -> (count: Int, sender: SocketAddress)
+  /// Fills the batch with what is there: at least one datagram.
+  func receive(_ descriptor: FileDescriptor, into batch: DatagramBatch) throws(Errno)
+  /// Sends a datagram, whole or not at all; without an address to the peer that the socket is connected to.
+  func send(_ descriptor: FileDescriptor, _ datagram: Span<UInt8>, to address: SocketAddress?) throws(Errno)
+  /// Sends datagrams in order.
+  ///
+  /// - Returns: how many of the first were taken, at least one.
+  func send(_ descriptor: FileDescriptor, _ datagrams: [OutgoingDatagram]) throws(Errno) -> Int
+
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32

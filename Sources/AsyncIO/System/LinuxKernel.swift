@@ -105,6 +105,51 @@
       }
     }
 
+    package func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)
+      -> (count: Int, sender: SocketAddress)
+    {
+      var count = 0
+      // The span's memory is ours for the length of the call, and the kernel writes at most its count.
+      let sender = try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
+        try unsafe SocketAddress { (address, length) throws(Errno) in
+          count = try systemCall {
+            unsafe recvfrom(descriptor.rawValue, bytes.baseAddress, bytes.count, 0, address, length)
+          }
+        }
+      }
+      return (count, sender ?? .unnamed)
+    }
+
+    package func receive(_ descriptor: FileDescriptor, into batch: DatagramBatch) throws(Errno) {
+      try unsafe batch.fill { (messages, capacity) throws(Errno) in
+        Int(try systemCall { unsafe casyncio_receive_messages(descriptor.rawValue, messages, UInt32(capacity)) })
+      }
+    }
+
+    package func send(_ descriptor: FileDescriptor, _ datagram: Span<UInt8>, to address: SocketAddress?) throws(Errno) {
+      // The kernel only reads, and at most the span's count. Of a datagram it takes all or nothing.
+      _ = try unsafe datagram.withUnsafeBufferPointer { (bytes) throws(Errno) in
+        try systemCall {
+          guard let address else {
+            return unsafe Glibc.send(descriptor.rawValue, bytes.baseAddress, bytes.count, sendFlags)
+          }
+          return unsafe address.withPlatformAddress {
+            unsafe sendto(descriptor.rawValue, bytes.baseAddress, bytes.count, sendFlags, $0, $1)
+          }
+        }
+      }
+    }
+
+    package func send(_ descriptor: FileDescriptor, _ datagrams: [OutgoingDatagram]) throws(Errno) -> Int {
+      try unsafe OutgoingDatagram.withMessages(datagrams) { (messages) throws(Errno) in
+        Int(
+          try systemCall {
+            unsafe casyncio_send_messages(
+              descriptor.rawValue, messages.baseAddress, UInt32(messages.count), sendFlags)
+          })
+      }
+    }
+
     /// A peer that went away is an error of the call, never a signal to the process.
     private let sendFlags = Int32(MSG_NOSIGNAL)
 

@@ -87,6 +87,9 @@ public struct SocketAddress: Hashable, Sendable {
     storage = .unix(bytes)
   }
 
+  /// The address of a unix socket that is bound to none.
+  static let unnamed = SocketAddress(.unix([]))
+
   /// The family that the address belongs to.
   public var family: AddressFamily {
     switch storage {

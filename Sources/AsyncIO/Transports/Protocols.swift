@@ -58,6 +58,38 @@ extension StreamProtocol {
   public func eofReceived() -> Bool { false }
 }
 
+/// A protocol for datagrams. asyncio's `DatagramProtocol`.
+///
+/// The order of calls: ``connectionMade(_:)`` once, the others any number of times,
+/// ``BaseProtocol/connectionLost(_:)`` once. After an error that one of these methods throws, the transport is closed
+/// with that error.
+public protocol DatagramProtocol: BaseProtocol {
+  /// The endpoint is there; before all else. Keep the transport to send by it. asyncio's `connection_made`.
+  func connectionMade(_ transport: DatagramTransport) throws
+
+  /// A datagram has arrived, maybe an empty one. asyncio's `datagram_received`.
+  ///
+  /// The span is a view of the loop's own buffer, for the length of the call: copy what is to stay.
+  ///
+  /// - Parameter sender: where it came from; unnamed for a unix socket that is bound to nothing.
+  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) throws
+
+  /// An ``IOError`` of sending or receiving, such as a peer's machine that refuses the port. The endpoint stays open.
+  /// asyncio's `error_received`.
+  ///
+  /// It may come from inside `sendTo`.
+  func errorReceived(_ error: any Error) throws
+}
+
+extension DatagramProtocol {
+  /// Does nothing.
+  public func connectionMade(_ transport: DatagramTransport) {}
+  /// Does nothing.
+  public func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) {}
+  /// Does nothing.
+  public func errorReceived(_ error: any Error) {}
+}
+
 /// A protocol that brings the buffer for what arrives. asyncio's `BufferedProtocol`.
 ///
 /// The transport reads straight into the buffer, without a copy: ``withBuffer(sizeHint:_:)``, then

@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// It is made by `createConnection` or a server, which hand it to the protocol in `connectionMade`. It belongs to its
 /// loop's thread.
-public final class StreamTransport: ReadTransport, WriteTransport {
+public final class StreamTransport: ReadTransport, WriteTransport, SocketTransport {
   let loop: EventLoop
   /// Ours to close, which happens right after `connectionLost`.
   let socket: Socket

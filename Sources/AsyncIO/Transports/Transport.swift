@@ -61,7 +61,14 @@ extension WriteTransport {
 
 /// A piece of information about a transport, by the type of its value. asyncio's names for `get_extra_info`.
 public struct ExtraInfoKey<Value> {
-  let read: (StreamTransport) -> Value?
+  let read: (any SocketTransport) -> Value?
+}
+
+/// A transport on a socket, as ``ExtraInfoKey`` sees it.
+protocol SocketTransport: BaseTransport {
+  var socket: Socket { get }
+  var localAddress: SocketAddress? { get }
+  var remoteAddress: SocketAddress? { get }
 }
 
 extension ExtraInfoKey where Value == Socket {

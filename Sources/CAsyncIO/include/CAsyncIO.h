@@ -23,6 +23,15 @@ int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, con
 /// accept4 for a descriptor that is non-blocking and close-on-exec from birth.
 int casyncio_accept(int listener, struct sockaddr *address, socklen_t *length);
 
+/// A datagram with its address in a batch: struct mmsghdr, which is visible to GNU sources only.
+struct casyncio_message {
+  struct msghdr header;
+  unsigned int length;
+};
+/// recvmmsg and sendmmsg.
+int casyncio_receive_messages(int socket, struct casyncio_message *messages, unsigned int count);
+int casyncio_send_messages(int socket, struct casyncio_message *messages, unsigned int count, int flags);
+
 /// An eventfd that is non-blocking and close-on-exec from birth.
 int casyncio_counter(void);
 /// Adds one to an eventfd. Safe in a signal handler.

@@ -11,6 +11,7 @@ final class TestKernel: Kernel {
   enum Call: Hashable, Sendable {
     case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
     case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
+    case receiveFrom, receiveBatch, sendDatagram, sendBatch
   }
 
   private struct Injection {
@@ -43,7 +44,8 @@ final class TestKernel: Kernel {
   /// Takes back what was to fail and has not yet.
   func clearInjections() { state.withLock { $0.injections.removeAll() } }
 
-  /// Lets each receive or send move at most so many bytes: short reads and writes. Nil lifts it.
+  /// Lets each receive or send move at most so many bytes: short reads and writes. Nil lifts it. A batch counts
+  /// datagrams.
   func limit(_ call: Call, toBytes bytes: Int?) { state.withLock { $0.limits[call] = bytes } }
 
   /// Has files sent to nowhere, as to a peer that takes all there is at once.
@@ -197,6 +199,29 @@ final class TestKernel: Kernel {
   }
 
   func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno) { try real.seekFile(file, to: offset) }
+
+  func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)
+    -> (count: Int, sender: SocketAddress)
+  {
+    try enter(.receiveFrom)
+    return try real.receiveFrom(descriptor, into: &buffer)
+  }
+
+  func receive(_ descriptor: FileDescriptor, into batch: DatagramBatch) throws(Errno) {
+    try enter(.receiveBatch)
+    batch.limit = limit(of: .receiveBatch) ?? DatagramBatch.capacity
+    try real.receive(descriptor, into: batch)
+  }
+
+  func send(_ descriptor: FileDescriptor, _ datagram: Span<UInt8>, to address: SocketAddress?) throws(Errno) {
+    try enter(.sendDatagram)
+    try real.send(descriptor, datagram, to: address)
+  }
+
+  func send(_ descriptor: FileDescriptor, _ datagrams: [OutgoingDatagram]) throws(Errno) -> Int {
+    try enter(.sendBatch)
+    return try real.send(descriptor, Array(datagrams.prefix(limit(of: .sendBatch) ?? .max)))
+  }
 
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
     try enter(.localAddress)
