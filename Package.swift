@@ -68,6 +68,8 @@ let package = Package(
     .example("display-date"),
     .example("watch-descriptor"),
     .example("echo-server", argumentParser: true),
+    .example("udp-echo-server"),
+    .example("udp-echo-client"),
     .example("tour"),
   ]
 )

@@ -11,7 +11,7 @@ struct EchoServer: ParsableCommand {
   }
 
   static let configuration = CommandConfiguration(
-    commandName: "echo-server", abstract: "A TCP server that sends back what arrives.")
+    commandName: "echo-server", abstract: "A server that sends back what arrives.")
 
   @Option(help: "The port to listen on; 0 lets the kernel pick one.")
   var port = 8888
@@ -19,10 +19,16 @@ struct EchoServer: ParsableCommand {
   var host = "127.0.0.1"
   @Option(help: "How connections are served: by callbacks, or by async code on streams.")
   var style = Style.streams
+  @Flag(help: "Serve UDP datagrams instead of TCP connections.")
+  var udp = false
 
   func run() throws {
     do {
       try EventLoop.run { loop in
+        if udp {
+          try await serveDatagrams(loop)
+          return
+        }
         let server =
           switch style {
           case .callbacks: try await loop.createServer(EchoProtocol.init, host: host, port: port, backlog: 1024)
@@ -38,6 +44,15 @@ struct EchoServer: ParsableCommand {
       print("interrupted")
     }
   }
+
+  private func serveDatagrams(_ loop: EventLoop) async throws {
+    let (transport, _) = try await loop.createDatagramEndpoint(
+      DatagramEchoProtocol.init, localAddress: (host, port))
+    defer { transport.close() }
+    if let address = transport.localAddress { print("listening on \(address)") }
+    fflush(nil)
+    try await Future<Void>(loop).value
+  }
 }
 
 /// Sends each piece back from the callback that delivers it.
@@ -51,6 +66,14 @@ final class EchoProtocol: StreamProtocol {
   // A peer that sends without reading is not read from until it reads.
   func pauseWriting() { transport?.pauseReading() }
   func resumeWriting() { transport?.resumeReading() }
+}
+
+/// Sends each datagram back to where it came from.
+final class DatagramEchoProtocol: DatagramProtocol {
+  private var transport: DatagramTransport?
+
+  func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
+  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) { transport?.sendTo(data, sender) }
 }
 
 /// Sends each piece back from a loop that reads and writes.

@@ -9,6 +9,7 @@ struct Tour {
     Chapter(title: "Callbacks and timers", steps: callbackSteps),
     Chapter(title: "Tasks", steps: taskSteps),
     Chapter(title: "TCP", steps: connectionSteps),
+    Chapter(title: "Datagrams", steps: datagramSteps),
     Chapter(title: "When things end", steps: endingSteps),
   ]
 
