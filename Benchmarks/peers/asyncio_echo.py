@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An echo server on Python's asyncio, with streams or with a Protocol."""
+"""An echo server on Python's asyncio, with streams, a Protocol or a DatagramProtocol."""
 
 import argparse
 import asyncio
@@ -31,7 +31,20 @@ class EchoProtocol(asyncio.Protocol):
         self.transport.resume_reading()
 
 
+class DatagramEchoProtocol(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, sender):
+        self.transport.sendto(data, sender)
+
+
 async def serve(style, port):
+    if style == "datagrams":
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(DatagramEchoProtocol, local_addr=("127.0.0.1", port))
+        print("listening on 127.0.0.1:%d" % transport.get_extra_info("sockname")[1], flush=True)
+        await loop.create_future()
     if style == "streams":
         server = await asyncio.start_server(echo_stream, "127.0.0.1", port, backlog=4096)
     else:
@@ -43,7 +56,7 @@ async def serve(style, port):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--style", choices=["streams", "protocol"], default="protocol")
+    parser.add_argument("--style", choices=["streams", "protocol", "datagrams"], default="protocol")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--uvloop", action="store_true", help="run on uvloop instead of asyncio's own loop")
     options = parser.parse_args()

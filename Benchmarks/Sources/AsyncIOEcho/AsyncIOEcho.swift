@@ -3,11 +3,11 @@ import ArgumentParser
 import AsyncIO
 import Glibc
 
-/// Sends back what arrives, in either of the library's two styles.
+/// Sends back what arrives: connections in either of the library's two styles, or datagrams.
 @main
 struct AsyncIOEcho: ParsableCommand {
   enum Style: String, ExpressibleByArgument, CaseIterable {
-    case callbacks, streams
+    case callbacks, streams, datagrams
   }
 
   static let configuration = CommandConfiguration(commandName: "asyncio-echo")
@@ -19,17 +19,30 @@ struct AsyncIOEcho: ParsableCommand {
 
   func run() throws {
     try EventLoop.run { loop in
-      let server =
-        switch style {
-        case .callbacks: try await loop.createServer(EchoProtocol.init, host: "127.0.0.1", port: port, backlog: 1024)
-        case .streams: try await loop.startServer(host: "127.0.0.1", port: port, backlog: 1024, echo)
-        }
+      let server: Server
+      switch style {
+      case .callbacks:
+        server = try await loop.createServer(EchoProtocol.init, host: "127.0.0.1", port: port, backlog: 1024)
+      case .streams:
+        server = try await loop.startServer(host: "127.0.0.1", port: port, backlog: 1024, echo)
+      case .datagrams:
+        try await serveDatagrams(loop)
+        return
+      }
       for socket in server.sockets {
         if let address = socket.localAddress { print("listening on \(address)") }
       }
       fflush(nil)
       try await server.serveForever()
     }
+  }
+
+  private func serveDatagrams(_ loop: EventLoop) async throws {
+    let (transport, _) = try await loop.createDatagramEndpoint(
+      DatagramEchoProtocol.init, localAddress: ("127.0.0.1", port))
+    if let address = transport.localAddress { print("listening on \(address)") }
+    fflush(nil)
+    try await Future<Void>(loop).value
   }
 }
 
@@ -41,6 +54,13 @@ final class EchoProtocol: StreamProtocol {
   func connectionLost(_ error: (any Error)?) { transport = nil }
   func pauseWriting() { transport?.pauseReading() }
   func resumeWriting() { transport?.resumeReading() }
+}
+
+final class DatagramEchoProtocol: DatagramProtocol {
+  private var transport: DatagramTransport?
+
+  func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
+  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) { transport?.sendTo(data, sender) }
 }
 
 func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {

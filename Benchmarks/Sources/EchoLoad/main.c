@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// echo-load: a closed-loop load generator for TCP echo servers, which also reads
-// the CPU time that the server's process spent meanwhile.
+// echo-load: a closed-loop load generator for TCP and UDP echo servers, which also
+// reads the CPU time that the server's process spent meanwhile.
 //
 // Every connection sends --size bytes, waits until all of them are back, compares
 // them, and starts over. With --spin the generator polls instead of sleeping, so
 // that the server does not pay for waking it. With --idle N it opens N connections
 // instead, leaves them idle, then echoes once over every one of them and reports
-// the server's memory. The exit status is 0 only when there was no error.
+// the server's memory. With --udp every connection is a socket of its own that sends
+// a datagram, and sends it again when it is not back after 200 ms. The exit status is 0 only when there was no error.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,6 +43,8 @@ struct connection {
     size_t sent;
     size_t received;
     const char *message;
+    uint64_t number;                // of the request, at the start of its datagram
+    double sent_at;
 };
 
 struct usage {
@@ -52,14 +55,15 @@ struct usage {
 static const char *host = "127.0.0.1";
 static long port = 0, connection_count = 64, message_size = 64, server_pid = 0, idle_count = 0;
 static double seconds = 3, warmup = 0.5;
-static bool spin;
+static bool spin, udp;
 
 static int poll_fd;
 static struct sockaddr_in server;
 static struct connection *connections;
 static long live, busy, next_idle;
 static bool refill;                 // start a new request when one is complete
-static uint64_t requests, errors;
+static uint64_t requests, errors, lost;
+static double next_look;            // when to look for lost datagrams
 static uint64_t random_state = 1;
 static char *pattern;
 static char buffer[BUFFER_SIZE];
@@ -162,10 +166,10 @@ static void fail(struct connection *c, const char *why) {
 
 // Connects from `source`, or from an address of the kernel's choice when that is 0.
 static int connect_from(uint32_t source) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (!udp) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (source != 0) {
         struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
@@ -232,13 +236,66 @@ static void send_more(struct connection *c) {
     c->wants_write = false;
 }
 
+// MARK: Datagrams
+
+static const double RESEND_AFTER = 0.2;
+
+static void send_datagram(struct connection *c) {
+    size_t head = sizeof c->number, size = (size_t)message_size;
+    struct iovec parts[] = {{&c->number, head}, {(char *)c->message + head, size - head}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    c->sent_at = now();
+    if (sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN) fail(c, strerror(errno));
+}
+
+static void resend_lost(void) {
+    double time = now();
+    if (time < next_look) return;
+    next_look = time + RESEND_AFTER / 4;
+    for (long i = 0; i < connection_count; i++) {
+        struct connection *c = &connections[i];
+        if (c->fd < 0 || !c->busy || time < c->sent_at + RESEND_AFTER) continue;
+        lost++;
+        send_datagram(c);
+    }
+}
+
+static void start_request(struct connection *c);
+
+static void receive_datagram(struct connection *c) {
+    ssize_t size = recv(c->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (size < 0) {
+        if (errno != EAGAIN && errno != EINTR) fail(c, strerror(errno));
+        return;
+    }
+    size_t head = sizeof c->number;
+    if (size != message_size || !c->busy || memcmp(buffer, &c->number, head) != 0) {
+        // The answer to a datagram that was sent twice, unless it was never sent at all.
+        if (size != message_size || lost == 0) fail(c, "a datagram that was not asked for");
+        return;
+    }
+    if (memcmp(buffer + head, c->message + head, (size_t)size - head) != 0) {
+        fail(c, "what came back differs from what was sent");
+        return;
+    }
+    requests++;
+    busy--;
+    c->busy = false;
+    if (refill) start_request(c);
+}
+
 static void start_request(struct connection *c) {
     c->message = pattern + next_random() % PATTERN_SHIFTS;
     c->sent = 0;
     c->received = 0;
     c->busy = true;
     busy++;
-    send_more(c);
+    if (udp) {
+        c->number++;
+        send_datagram(c);
+    } else {
+        send_more(c);
+    }
 }
 
 static void start_next_idle(void) {
@@ -280,15 +337,19 @@ static void receive_more(struct connection *c) {
 static void step(double deadline) {
     struct epoll_event events[EVENTS];
     double left = (deadline - now()) * 1e3;
+    if (udp && left > RESEND_AFTER * 1e3 / 4) left = RESEND_AFTER * 1e3 / 4;
     int count = epoll_wait(poll_fd, events, EVENTS, left > 0 && !spin ? (int)left + 1 : 0);
     if (count < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < count; i++) {
         struct connection *c = events[i].data.ptr;
         bool was_busy = c->busy;
         if (c->fd >= 0 && events[i].events & EPOLLOUT) send_more(c);
-        if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive_more(c);
+        if (c->fd >= 0 && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+            if (udp) receive_datagram(c); else receive_more(c);
+        }
         if (idle_count > 0 && was_busy && !c->busy) start_next_idle();
     }
+    if (udp) resend_lost();
 }
 
 // Lets the requests under way finish; those that nobody answers are errors.
@@ -329,9 +390,9 @@ static void run_load(void) {
     double user = usage_end.user - usage.user, system = usage_end.system - usage.system;
     double user_share = user + system > 0 ? user / (user + system) : NAN;
     printf("requests=%llu seconds=%.3f requests_per_s=%.0f user_us_per_req=%.3f sys_us_per_req=%.3f "
-           "cpu_us_per_req=%.3f errors=%llu\n",
+           "cpu_us_per_req=%.3f lost=%llu errors=%llu\n",
            (unsigned long long)done, spent, (double)done / spent, cpu * user_share * micros,
-           cpu * (1 - user_share) * micros, cpu * micros, (unsigned long long)errors);
+           cpu * (1 - user_share) * micros, cpu * micros, (unsigned long long)lost, (unsigned long long)errors);
     if (done == 0) errors++;
 }
 
@@ -385,7 +446,7 @@ static void run_idle(void) {
 
 static void usage_error(void) {
     fprintf(stderr, "usage: echo-load --port PORT [--host ADDRESS] [--connections 64] [--size 64] [--seconds 3]\n"
-                    "                 [--warmup 0.5] [--pid SERVER_PID] [--spin] [--idle N]\n");
+                    "                 [--warmup 0.5] [--pid SERVER_PID] [--spin] [--idle N] [--udp]\n");
     exit(2);
 }
 
@@ -402,7 +463,8 @@ static void parse(int argc, char **argv) {
         {"connections", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 's'},
         {"seconds", required_argument, NULL, 't'}, {"warmup", required_argument, NULL, 'w'},
         {"pid", required_argument, NULL, 'P'},     {"idle", required_argument, NULL, 'i'},
-        {"spin", no_argument, NULL, 'S'},          {NULL, 0, NULL, 0},
+        {"spin", no_argument, NULL, 'S'},          {"udp", no_argument, NULL, 'u'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -416,11 +478,14 @@ static void parse(int argc, char **argv) {
         case 'P': server_pid = (long)number(optarg, 1, 1 << 30); break;
         case 'i': idle_count = (long)number(optarg, 1, 1e6); break;
         case 'S': spin = true; break;
+        case 'u': udp = true; break;
         default: usage_error();
         }
     }
     server.sin_family = AF_INET;
     server.sin_port = htons((uint16_t)port);
+    // A datagram begins with its number.
+    if (udp && (idle_count > 0 || message_size < 8 || message_size > 65507)) usage_error();
     if (port == 0 || optind != argc || inet_pton(AF_INET, host, &server.sin_addr) != 1) usage_error();
 }
 
