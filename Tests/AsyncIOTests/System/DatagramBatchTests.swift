@@ -18,12 +18,13 @@ struct DatagramBatchTests {
     }
   }
 
-  @Test("A batch brings each datagram with its own size and sender, again and again", arguments: ["127.0.0.1", "::1"])
-  func batch(_ ip: String) throws {
-    let ends = try sockets(ip)
-    let third = try sockets(ip)[0]
+  @Test("A batch brings each datagram with its own size and sender, again and again")
+  func batch() throws {
     let batch = DatagramBatch()
-    for round in 0..<3 {
+    // A longer address after a shorter one: what the kernel wrote for the last batch must not bound the next.
+    for (round, ip) in ["127.0.0.1", "::1", "127.0.0.1", "::1"].enumerated() {
+      let ends = try sockets(ip)
+      let third = try sockets(ip)[0]
       let sizes = [round, 0, 65_507 - round, 7]
       for (index, size) in sizes.enumerated() {
         let sender = index.isMultiple(of: 2) ? ends[1] : third
