@@ -44,7 +44,9 @@ import Testing
         loop.callSoon { order.withLock { $0.append(1) } }
         loop.createTask { order.withLock { $0.append(2) } }
         try loop.remote.callSoonThreadsafe { _ in order.withLock { $0.append(3) } }
-        loop.callSoon { order.withLock { $0.append(4) }; loop.stop() }
+        loop.callSoon {
+          order.withLock { $0.append(4) }; loop.stop()
+        }
       }
       try loop.runForever()
       #expect(order.current == Array(0...4))
@@ -65,7 +67,9 @@ import Testing
         try far.send([1])
         loop.callSoon {
           order.append("added")
-          loop.callSoon { order.append("added by added"); loop.stop() }
+          loop.callSoon {
+            order.append("added by added"); loop.stop()
+          }
         }
       }
       loop.callSoon { order.append("second") }
@@ -81,11 +85,15 @@ import Testing
     try withLoop { loop, kernel in
       var ran: [Int] = []
       var second: Handle?
-      loop.callSoon { ran.append(1); second?.cancel() }
+      loop.callSoon {
+        ran.append(1); second?.cancel()
+      }
       second = loop.callSoon { ran.append(2) }
       let third = loop.callSoon { ran.append(3) }
       third.cancel()
-      loop.callSoon { ran.append(4); loop.stop() }
+      loop.callSoon {
+        ran.append(4); loop.stop()
+      }
       try loop.runForever()
       #expect(ran == [1, 4])
     }

@@ -33,7 +33,11 @@ import Testing
       // The future's end, later, stops no other run.
       try future.setResult(1)
       var order: [Int] = []
-      loop.callSoon { loop.callSoon { order.append(1); loop.stop() } }
+      loop.callSoon {
+        loop.callSoon {
+          order.append(1); loop.stop()
+        }
+      }
       try loop.runForever()
       #expect(order == [1])
     }
@@ -52,7 +56,9 @@ import Testing
         #expect(throws: EventLoopError.alreadyRunning) { try EventLoop.run { _ in 1 } }
         #expect(loop.isRunning && !other.isRunning)
         #expect(EventLoop.running === loop)
-        loop.callSoon { goneOn = true; loop.stop() }
+        loop.callSoon {
+          goneOn = true; loop.stop()
+        }
       }
       try loop.runForever()
       #expect(goneOn)
@@ -65,7 +71,9 @@ import Testing
     try withLoop { loop, kernel in
       #expect(!loop.isRunning)
       var inside = false
-      loop.callSoon { inside = loop.isRunning; loop.stop() }
+      loop.callSoon {
+        inside = loop.isRunning; loop.stop()
+      }
       #expect(!loop.isRunning)
       try loop.runForever()
       #expect(inside && !loop.isRunning)
@@ -192,8 +200,12 @@ import Testing
   func runsAgain() throws {
     try withLoop { loop, kernel in
       var order: [String] = []
-      loop.callLater(.milliseconds(1)) { order.append("timer"); loop.stop() }
-      loop.callSoon { loop.stop(); loop.callSoon { order.append("callback") } }
+      loop.callLater(.milliseconds(1)) {
+        order.append("timer"); loop.stop()
+      }
+      loop.callSoon {
+        loop.stop(); loop.callSoon { order.append("callback") }
+      }
       try loop.runForever()
       #expect(order == [])
       try loop.runForever()
@@ -258,9 +270,15 @@ import Testing
       observed = loop
       func probe() -> ReleaseProbe { ReleaseProbe { released.value += 1 } }
       let probes = (0..<5).map { _ in probe() }
-      loop.callSoon { [loop, p = probes[0]] in p.touch(); loop.stop(); Issue.record("it ran") }
-      loop.callLater(.zero) { [loop, p = probes[1]] in p.touch(); loop.stop(); Issue.record("it ran") }
-      try loop.addReader(near.descriptor) { [loop, p = probes[2]] in p.touch(); loop.stop() }
+      loop.callSoon { [loop, p = probes[0]] in
+        p.touch(); loop.stop(); Issue.record("it ran")
+      }
+      loop.callLater(.zero) { [loop, p = probes[1]] in
+        p.touch(); loop.stop(); Issue.record("it ran")
+      }
+      try loop.addReader(near.descriptor) { [loop, p = probes[2]] in
+        p.touch(); loop.stop()
+      }
       loop.setExceptionHandler { [p = probes[3]] _, _ in p.touch() }
       let future = Future<Int>(loop)
       future.addDoneCallback { [loop] _ in loop.stop() }

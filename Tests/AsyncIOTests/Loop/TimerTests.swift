@@ -25,7 +25,8 @@ import Testing
     }
   }
 
-  @Test("32, Trap 8: a timer fires once, and not a nanosecond early", arguments: [1, 999, 50_001, 3_000_001, 20_000_000])
+  @Test(
+    "32, Trap 8: a timer fires once, and not a nanosecond early", arguments: [1, 999, 50_001, 3_000_001, 20_000_000])
   func notEarly(_ nanoseconds: Int64) throws {
     try withLoop { loop, kernel in
       let delay = Duration.nanoseconds(nanoseconds)
@@ -93,7 +94,9 @@ import Testing
       loop.callSoon {
         loop.callLater(.seconds(-1)) {
           order.append("timer")
-          loop.callLater(.seconds(-1)) { order.append("inner timer"); loop.stop() }
+          loop.callLater(.seconds(-1)) {
+            order.append("inner timer"); loop.stop()
+          }
           loop.callSoon { order.append("inner callback") }
         }
         loop.callSoon { order.append("callback") }
@@ -207,7 +210,9 @@ import Testing
     try withLoop { loop, kernel in
       var second: TimerHandle?
       var ran = 0
-      loop.callLater(.seconds(-2)) { ran += 1; second?.cancel() }
+      loop.callLater(.seconds(-2)) {
+        ran += 1; second?.cancel()
+      }
       second = loop.callLater(.seconds(-1)) { ran += 10 }
       loop.stop()
       try loop.runForever()
