@@ -3,6 +3,8 @@
 
     peer.py server               prints its port, then serves until its standard input ends
     peer.py client PORT SCRIPT   connects, does what the script says, and prints what it found
+
+A path in the place of a port, or behind "server", stands for a unix socket; a leading @ for an abstract name.
 """
 
 import asyncio
@@ -71,9 +73,17 @@ async def serve(reader, writer):
         raise
 
 
+def unix_path(text):
+    return "\0" + text[1:] if text.startswith("@") else text
+
+
 async def run_server():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    if len(sys.argv) > 2:
+        server = await asyncio.start_unix_server(serve, unix_path(sys.argv[2]))
+        print(sys.argv[2], flush=True)
+    else:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        print(server.sockets[0].getsockname()[1], flush=True)
     loop = asyncio.get_running_loop()
     standard_input = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(standard_input), sys.stdin)
@@ -141,7 +151,10 @@ SCRIPTS = {s.__name__: s for s in (echo_8_megabytes, echo_lines, ping_pong, half
 
 
 async def run_client(port, script):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    if port.isdigit():
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    else:
+        reader, writer = await asyncio.open_unix_connection(unix_path(port))
     print(await SCRIPTS[script](reader, writer), flush=True)
     writer.close()
     await writer.wait_closed()
@@ -150,4 +163,4 @@ async def run_client(port, script):
 if sys.argv[1] == "server":
     asyncio.run(run_server())
 else:
-    asyncio.run(run_client(int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(run_client(sys.argv[2], sys.argv[3]))
