@@ -70,6 +70,7 @@ let package = Package(
     .example("echo-server", argumentParser: true),
     .example("udp-echo-server"),
     .example("udp-echo-client"),
+    .example("shared-port"),
     .example("tour"),
   ]
 )

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import AsyncIO
-import Glibc
+import Foundation
 
 /// Sends back what arrives, in either of the library's two styles.
 @main
@@ -17,41 +17,68 @@ struct EchoServer: ParsableCommand {
   var port = 8888
   @Option(help: "The address or name to listen on.")
   var host = "127.0.0.1"
+  @Option(help: "A socket file to listen on, in place of host and port.")
+  var unix: String?
+  @Option(help: "How many loops serve the port, each on a thread of its own; the port must be given.")
+  var loops = 1
   @Option(help: "How connections are served: by callbacks, or by async code on streams.")
   var style = Style.streams
   @Flag(help: "Serve UDP datagrams instead of TCP connections.")
   var udp = false
 
+  func validate() throws {
+    guard loops > 1 else { return }
+    if unix != nil || port == 0 { throw ValidationError("several loops need a port to share") }
+  }
+
   func run() throws {
+    for _ in 1..<max(1, loops) { Thread { serveOrExit() }.start() }
     do {
-      try EventLoop.run { loop in
-        if udp {
-          try await serveDatagrams(loop)
-          return
-        }
-        let server =
-          switch style {
-          case .callbacks: try await loop.createServer(EchoProtocol.init, host: host, port: port, backlog: 1024)
-          case .streams: try await loop.startServer(host: host, port: port, backlog: 1024, echo)
-          }
-        for socket in server.sockets {
-          if let address = socket.localAddress { print("listening on \(address)") }
-        }
-        fflush(nil)
-        try await server.serveForever()
-      }
+      try serve()
     } catch EventLoopError.interrupted {
+      // The other loops end with the process.
       print("interrupted")
     }
   }
 
   private func serveDatagrams(_ loop: EventLoop) async throws {
     let (transport, _) = try await loop.createDatagramEndpoint(
-      DatagramEchoProtocol.init, localAddress: (host, port))
+      DatagramEchoProtocol.init, localAddress: (host, port), reusePort: loops > 1)
     defer { transport.close() }
     if let address = transport.localAddress { print("listening on \(address)") }
     fflush(nil)
     try await Future<Void>(loop).value
+  }
+
+  private func serveOrExit() {
+    do { try serve() } catch { EchoServer.exit(withError: error) }
+  }
+
+  private func serve() throws {
+    try EventLoop.run { loop in
+      if udp {
+        try await serveDatagrams(loop)
+        return
+      }
+      let server = try await makeServer(loop)
+      for socket in server.sockets {
+        if let address = socket.localAddress { print("listening on \(address)") }
+      }
+      fflush(nil)
+      try await server.serveForever()
+    }
+  }
+
+  private func makeServer(_ loop: EventLoop) async throws -> Server {
+    let shared = loops > 1
+    switch (style, unix) {
+    case (.callbacks, let path?): return try await loop.createUnixServer(EchoProtocol.init, path: path, backlog: 1024)
+    case (.streams, let path?): return try await loop.startUnixServer(path: path, backlog: 1024, echo)
+    case (.callbacks, nil):
+      return try await loop.createServer(EchoProtocol.init, host: host, port: port, backlog: 1024, reusePort: shared)
+    case (.streams, nil):
+      return try await loop.startServer(host: host, port: port, backlog: 1024, reusePort: shared, echo)
+    }
   }
 }
 
