@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 
-let connectionSteps = [
-  Step("echo by callbacks", echoByCallbacks),
-  Step("echo by streams", echoByStreams),
-  Step("8 MiB to a slow reader", slowReader),
-  Step("half close", halfClose),
-  Step("echo over a unix socket", echoOverUnixSocket),
-  Step("a pair of plain sockets", plainSockets),
-]
+let connectionSteps =
+  [
+    Step("echo by callbacks", echoByCallbacks),
+    Step("echo by streams", echoByStreams),
+    Step("8 MiB to a slow reader", slowReader),
+    Step("half close", halfClose),
+    Step("echo over a unix socket", echoOverUnixSocket),
+    Step("a pair of plain sockets", plainSockets),
+  ] + lookUpAndFileSteps
 
 extension Server {
   /// The port that the kernel picked.
