@@ -155,6 +155,21 @@ extension Socket {
     }
   }
 
+  /// Receives one datagram, as far as it fits, and its sender.
+  func receiveDatagram(into buffer: inout [UInt8]) throws(IOError) -> (count: Int, sender: SocketAddress) {
+    try perform("recvfrom") { () throws(Errno) in
+      var span = buffer.mutableSpan
+      return try kernel.receiveFrom(descriptor, into: &span)
+    }
+  }
+
+  /// Sends a datagram, whole or not at all.
+  func send(datagram: [UInt8], to address: SocketAddress) throws(IOError) {
+    try perform("sendto", address.description) { () throws(Errno) in
+      try kernel.send(descriptor, datagram.span, to: address)
+    }
+  }
+
   /// Accepts a connection, once.
   ///
   /// - Returns: the connection, non-blocking, and the peer's address.
