@@ -17,8 +17,8 @@ final class LoopCore {
   private let timersCell = UncheckedCell(TimerQueue())
   /// The tasks that were made and have not ended.
   var tasks = TaskRegistry()
-  /// Called when the last of the tasks has ended, while somebody waits for that.
-  var onLastTask: (() -> Void)?
+  /// Called when a task has ended, while somebody waits for that.
+  var onTaskEnd: ((TaskRecord) -> Void)?
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
 

@@ -36,7 +36,7 @@ extension EventLoop {
 extension LoopCore {
   fileprivate func taskEnded(_ record: TaskRecord) {
     tasks.remove(record)
-    if tasks.isEmpty { onLastTask?() }
+    onTaskEnd?(record)
   }
 
   /// Sees to it that the error is not lost in silence. Whether anybody holds the task can be told only once the task

@@ -67,14 +67,21 @@ extension EventLoop {
 
   /// Cancels every task of the loop, and runs until they have ended.
   private func cancelAllTasks() {
-    guard !core.tasks.isEmpty else { return }
-    for record in core.tasks.running { record.cancel() }
-    // A task that stops the loop on its way out must not keep the others from theirs.
+    // A task may begin others on its way out. They have until it ends, and are then what is left in the next round.
     while !core.tasks.isEmpty {
-      core.onLastTask = { [unowned self] in stop() }
-      do { try runForever() } catch { return }
+      let left = core.tasks.running
+      var awaited = Set(left.map(ObjectIdentifier.init))
+      core.onTaskEnd = { [unowned self] record in
+        awaited.remove(ObjectIdentifier(record))
+        if awaited.isEmpty { stop() }
+      }
+      for record in left { record.cancel() }
+      // A task that stops the loop on its way out must not keep the others from theirs.
+      while !awaited.isEmpty {
+        do { try runForever() } catch { return }
+      }
     }
-    core.onLastTask = nil
+    core.onTaskEnd = nil
   }
 }
 
