@@ -7,16 +7,17 @@ extension EventLoop {
     switch executor {
     case .task: job.run(on: taskExecutor)
     case .serial: job.run(on: serialExecutor)
-    case .adoptedMain, .adoptedDefault: EventLoop.run(job, onAdopted: executor)
+    case .adoptedMain, .adoptedDefault, .nobody: EventLoop.runAnywhere(job, executor)
     }
   }
 
-  /// Runs a job of one of the process's adopted executors.
-  static func run(_ job: UnownedJob, onAdopted executor: JobExecutor) {
-    if executor == .adoptedMain {
-      job.run(on: LoopAdoption.mainExecutor)
-    } else {
-      job.run(on: LoopAdoption.defaultExecutor)
+  /// Runs a job that does not belong to a certain loop.
+  static func runAnywhere(_ job: UnownedJob, _ executor: JobExecutor) {
+    switch executor {
+    case .adoptedMain: job.run(on: LoopAdoption.mainExecutor)
+    case .adoptedDefault: job.run(on: LoopAdoption.defaultExecutor)
+    case .nobody: job.runWithoutExecutor()
+    case .task, .serial: preconditionFailure("a job of a loop's own executor can run on that loop only")
     }
   }
 

@@ -71,16 +71,20 @@ enum LoopAdoption {
   static var isOnMain: Bool { ThreadIdentity.isMain || MainDispatchQueue.isCurrent }
 
   /// Takes in what a closed loop has left behind. A job of the loop's own executors can only be dropped: nobody else
-  /// may run it.
+  /// may run it. Without adoption the same goes for the end of a sleep, which is that of a task of the loop's.
   static func keep(_ job: UnownedJob, _ executor: JobExecutor, delay: Duration? = nil) {
-    if executor == .adoptedMain || executor == .adoptedDefault { enqueue(job, on: executor, delay: delay) }
+    switch executor {
+    case .task, .serial: return
+    case .nobody where state.withLock({ $0.adopted }) != .all: return
+    case .adoptedMain, .adoptedDefault, .nobody: enqueue(job, on: executor, delay: delay)
+    }
   }
 
   fileprivate static func enqueue(_ job: UnownedJob, on executor: JobExecutor, delay: Duration? = nil) {
     state.withLock { state in
       guard let door = state.door else {
         if state.hasLostMainThread {
-          MainDispatchQueue.submit(after: delay ?? .zero) { EventLoop.run(job, onAdopted: executor) }
+          MainDispatchQueue.submit(after: delay ?? .zero) { EventLoop.runAnywhere(job, executor) }
           return
         }
         state.waiting.append(WaitingJob(job: job, executor: executor, delay: delay))
@@ -158,7 +162,7 @@ extension AdoptedDefaultExecutor: SchedulingExecutor {
   func enqueue<C: Clock>(
     _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
   ) {
-    LoopAdoption.enqueue(UnownedJob(job), on: .adoptedDefault, delay: delay.ordinary)
+    LoopAdoption.enqueue(UnownedJob(job), on: .nobody, delay: delay.ordinary)
   }
 }
 
@@ -172,7 +176,7 @@ extension LoopTaskExecutor: SchedulingExecutor {
   func enqueue<C: Clock>(
     _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
   ) {
-    door.enqueue(UnownedJob(job), on: .task, deadline: door.deadline(after: delay.ordinary))
+    door.enqueue(UnownedJob(job), on: .nobody, deadline: door.deadline(after: delay.ordinary))
   }
 }
 

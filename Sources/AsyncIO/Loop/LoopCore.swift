@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which executor object a Swift job was enqueued on: it must be run by that one's method.
+/// Which executor object a Swift job was enqueued on: it must be run by that one's method. What comes with a delay is
+/// the runtime's, to end a sleep, and is run as nobody's.
 enum JobExecutor: UInt8 {
-  case task, serial, adoptedMain, adoptedDefault
+  case task, serial, adoptedMain, adoptedDefault, nobody
 }
 
 /// The queues of a loop: what its handles and executors need of it, without the loop itself.
