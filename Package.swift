@@ -55,10 +55,18 @@ let package = Package(
         .product(name: "DequeModule", package: "swift-collections"),
       ],
       swiftSettings: settings),
+    // Programs and modules that tests run, or are compiled with.
+    .executableTarget(
+      name: "MainThreadProbe", dependencies: ["AsyncIO", "MainActorModule"], path: "Tests/Fixtures/MainThreadProbe",
+      swiftSettings: testSettings),
+    .target(
+      name: "MainActorModule", dependencies: ["AsyncIO"], path: "Tests/Fixtures/MainActorModule",
+      swiftSettings: testSettings + [.defaultIsolation(MainActor.self)]),
     .testTarget(
       name: "AsyncIOTests",
       dependencies: [
         "AsyncIO",
+        "MainThreadProbe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

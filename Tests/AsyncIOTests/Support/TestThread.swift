@@ -64,18 +64,30 @@ final class LoopThread: Sendable {
 /// A value that one thread sets and others wait for.
 final class OneShot<Value: Sendable>: Sendable {
   private let value = Mutex<Value?>(nil)
-  private let isSet = DispatchSemaphore(value: 0)
+  private let isSet = DispatchGroup()
+
+  init() { isSet.enter() }
+
+  // A group that is still entered must not go.
+  deinit { if current == nil { isSet.leave() } }
 
   func set(_ value: Value) {
     self.value.withLock { $0 = value }
-    isSet.signal()
+    isSet.leave()
   }
 
-  /// Blocks the thread until it is set.
+  /// Blocks the thread until it is set: only for what a thread of its own will set.
   func wait() -> Value {
     isSet.wait()
-    isSet.signal()
     return value.withLock { $0! }
+  }
+
+  /// Waits until it is set without blocking the thread, which whoever sets it may need.
+  func arrived() async -> Value {
+    await withCheckedContinuation { continuation in
+      isSet.notify(queue: .global()) { continuation.resume() }
+    }
+    return wait()
   }
 
   var current: Value? { value.withLock { $0 } }

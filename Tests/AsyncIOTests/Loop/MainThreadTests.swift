@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+@testable import AsyncIO
+
+/// What a loop does to a process whose main thread it runs on. Each test is a run of the probe, whose source is among
+/// the fixtures.
+@Suite struct MainThreadTests {
+  private struct Run {
+    var lines: [String]
+    var status: Int32
+    var wasKilledBy: Int32?
+  }
+
+  private static var probe: URL {
+    get throws {
+      // Beside the test bundle, or beside the program that runs it.
+      let places =
+        [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
+        + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+      let candidates = places.map { $0.appendingPathComponent("MainThreadProbe") }
+      return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
+    }
+  }
+
+  /// Runs the probe to its end; interrupts it when it prints the line, as often as it does.
+  private func run(_ arguments: String..., interruptAt lines: Set<String> = []) async throws -> Run {
+    let process = Process()
+    process.executableURL = try MainThreadTests.probe
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    let ended = OneShot<Run>()
+    try process.run()
+    let identifier = process.processIdentifier
+    let reader = output.fileHandleForReading
+    let thread = TestThread {
+      var text = ""
+      var seen = 0
+      while true {
+        let chunk = reader.availableData
+        if chunk.isEmpty { break }
+        text += String(decoding: chunk, as: UTF8.self)
+        let complete = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        for line in complete.dropFirst(seen) where lines.contains(String(line)) { kill(identifier, SIGINT) }
+        seen = complete.count
+      }
+      ended.set(Run(lines: text.split(separator: "\n").map(String.init), status: 0))
+    }
+    await thread.ended()
+    process.waitUntilExit()
+    var result = ended.wait()
+    result.status = process.terminationStatus
+    if process.terminationReason == .uncaughtSignal { result.wasKilledBy = process.terminationStatus }
+    return result
+  }
+
+  private static let everything = [
+    "body", "Task", "Task on MainActor", "detached task", "loop's task", "default actor", "concurrent function",
+    "MainActor function", "MainActor.run", "concurrent function", "after Task.sleep", "Task after Task.sleep",
+    "MainActor after Task.sleep", "end",
+  ]
+
+  @Test("adoption .all: one program, one thread")
+  func adoptsAll() async throws {
+    let run = try await run("places", "all")
+    #expect(run.lines == MainThreadTests.everything.map { "\($0): main" } + ["done"])
+    #expect(run.status == 0)
+  }
+
+  @Test(
+    "adoption .mainActor and .none: MainActor and the loop's work are on the main thread, plain tasks on Swift's",
+    arguments: ["mainActor", "none"])
+  func adoptsLess(_ adoption: String) async throws {
+    let run = try await run("places", adoption)
+    let elsewhere: Set<String> = ["Task", "detached task", "Task after Task.sleep"]
+    let expected = MainThreadTests.everything.map { "\($0): \(elsewhere.contains($0) ? "other" : "main")" }
+    #expect(run.lines == expected + ["done"])
+    #expect(run.status == 0)
+  }
+
+  @Test(
+    "Trap 19: no work of a loop's tasks, Task.sleep included, calls for other threads",
+    arguments: ["all", "mainActor", "none"])
+  func noThreads(_ adoption: String) async throws {
+    let run = try await run("threads", adoption)
+    let counts = run.lines.filter { $0.last?.isNumber == true }
+    let expected = [
+      "createTask", "task group", "async let", "default actor", "loop.sleep", "Task.sleep", "cancelled Task.sleep",
+    ]
+    #expect(counts == expected.map { "\($0): 0" })
+    #expect(run.lines.last == "done")
+  }
+
+  @Test("a second run takes over what waits for a main loop")
+  func runsTwice() async throws {
+    let run = try await run("twice")
+    #expect(
+      run.lines == [
+        "first run: main", "task made between the runs: main", "second run: main", "sleep begun between the runs: main",
+        "MainActor in the second run: main", "done",
+      ])
+    #expect(run.status == 0)
+  }
+
+  @Test("later runs may adopt more, and never give back")
+  func adoptsMoreLater() async throws {
+    let run = try await run("upgrade")
+    #expect(
+      run.lines == [
+        "Task with none: other", "Task with mainActor: other", "Task with all: main", "Task with none: main", "done",
+      ])
+  }
+
+  @Test(
+    "modules whose default isolation is MainActor use a loop as any other", arguments: ["all", "mainActor", "none"])
+  func mainActorModule(_ adoption: String) async throws {
+    let run = try await run("mainActorModule", adoption)
+    #expect(run.lines == ["count: 5", "done"])
+    #expect(run.status == 0)
+  }
+
+  @Test("the body's error comes out of run on the main thread too")
+  func bodyThrows() async throws {
+    let run = try await run("throws")
+    #expect(run.lines == ["threw Failure()", "done"])
+  }
+
+  @Test("the first SIGINT cancels the body, and run throws .interrupted")
+  func interrupt() async throws {
+    let run = try await run("interrupt", "cancelled", interruptAt: ["ready"])
+    #expect(run.lines == ["ready", "body: true", "run threw interrupted", "restored: true", "done"])
+    #expect(run.status == 0)
+  }
+
+  @Test("an error that the body answers SIGINT with comes out as it is")
+  func interruptAnswered() async throws {
+    let run = try await run("interrupt", "other error", interruptAt: ["ready"])
+    #expect(run.lines == ["ready", "run threw Other()", "restored: true", "done"])
+  }
+
+  @Test("after SIGINT the tasks that are left are cancelled and awaited")
+  func interruptLeftovers() async throws {
+    let run = try await run("interrupt", "leftover", interruptAt: ["ready"])
+    #expect(run.lines == ["ready", "leftover: true", "run threw interrupted", "restored: true", "done"])
+  }
+
+  @Test("the second SIGINT ends a program that ignores the first")
+  func secondInterrupt() async throws {
+    let run = try await run("interrupt", "ignored", interruptAt: ["ready", "ignored"])
+    #expect(run.lines == ["ready", "ignored"])
+    #expect(run.wasKilledBy == SIGINT)
+  }
+
+  @Test("a program's own handler of SIGINT stays")
+  func ownHandler() async throws {
+    let run = try await run("handler")
+    #expect(run.lines == ["ready", "own handler", "went on", "done"])
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Misuse that ends the program, with a sentence that says what to do. Each test is a process of its own.
+@Suite struct MisuseTests {
+  private func says(_ result: ExitTest.Result?, _ text: String) -> Bool {
+    guard let result else { return false }
+    return String(decoding: result.standardErrorContent, as: UTF8.self).contains(text)
+  }
+
+  @Test("16: close() of a running loop")
+  func closeWhileRunning() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      let loop = try EventLoop()
+      loop.callSoon { loop.close() }
+      try loop.runForever()
+    }
+    #expect(says(result, "EventLoop.close(): the loop is running"))
+  }
+
+  enum Call: String, CaseIterable, Codable, Sendable {
+    case callSoon, callAt, createTask, addReader, addWriter, stop
+  }
+
+  @Test("18: calls on a closed loop", arguments: Call.allCases)
+  func closed(_ call: Call) async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      [call = call as Call] in
+      let loop = try EventLoop()
+      loop.close()
+      switch call {
+      case .callSoon: loop.callSoon {}
+      case .callAt: loop.callLater(.zero) {}
+      case .createTask: loop.createTask {}
+      case .addReader: try loop.addReader(.standardInput) {}
+      case .addWriter: try loop.addWriter(.standardOutput) {}
+      case .stop: loop.stop()
+      }
+    }
+    #expect(says(result, "EventLoop.\(call.rawValue): the event loop is closed"))
+  }
+
+  @Test("42: calls from a foreign thread, which the compiler has been talked out of seeing", arguments: [false, true])
+  func foreignThread(_ debug: Bool) async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      [debug = debug as Bool] in
+      let loop = try EventLoop()
+      loop.debug = debug
+      let leaked = LoopBound(loop)
+      loop.callSoon { TestThread { leaked.value.callSoon {} }.join() }
+      try loop.runForever()
+    }
+    #expect(says(result, "EventLoop.callSoon: called from another thread than the loop's own; use loop.remote"))
+  }
+}
