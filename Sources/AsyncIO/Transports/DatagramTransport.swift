@@ -111,8 +111,10 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   /// It never blocks and never throws: a failure comes as ``DatagramProtocol/errorReceived(_:)``. An empty datagram is
   /// sent as such.
   ///
-  /// - Parameter address: where it goes; nil for the remote address that the endpoint was made with. On an endpoint
-  ///   with a remote address, another one is a programmer error.
+  /// - Parameters:
+  ///   - data: the datagram; it is copied if it has to wait.
+  ///   - address: where it goes; nil for the remote address that the endpoint was made with. On an endpoint with a
+  ///     remote address, another one is a programmer error.
   public func sendTo(_ data: Span<UInt8>, _ address: SocketAddress? = nil) {
     guard admitsSend() else { return }
     let target = target(for: address)
