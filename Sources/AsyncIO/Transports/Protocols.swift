@@ -71,7 +71,9 @@ public protocol DatagramProtocol: BaseProtocol {
   ///
   /// The span is a view of the loop's own buffer, for the length of the call: copy what is to stay.
   ///
-  /// - Parameter sender: where it came from; unnamed for a unix socket that is bound to nothing.
+  /// - Parameters:
+  ///   - data: the datagram.
+  ///   - sender: where it came from; unnamed for a unix socket that is bound to nothing.
   func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) throws
 
   /// An ``IOError`` of sending or receiving, such as a peer's machine that refuses the port. The endpoint stays open.
