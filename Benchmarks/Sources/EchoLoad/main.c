@@ -26,6 +26,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,8 @@ struct usage {
 };
 
 static const char *host = "127.0.0.1";
+// A socket file to connect to in place of host and port; NULL for none.
+static const char *unix_path;
 static long port = 0, connection_count = 64, message_size = 64, server_pid = 0, idle_count = 0;
 static double seconds = 3, warmup = 0.5;
 static bool spin, udp;
@@ -164,8 +167,20 @@ static void fail(struct connection *c, const char *why) {
     live--;
 }
 
+static int connect_to_unix_path(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", unix_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 // Connects from `source`, or from an address of the kernel's choice when that is 0.
 static int connect_from(uint32_t source) {
+    if (unix_path != NULL) return connect_to_unix_path();
     int fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     int one = 1;
@@ -445,7 +460,7 @@ static void run_idle(void) {
 // MARK: Options
 
 static void usage_error(void) {
-    fprintf(stderr, "usage: echo-load --port PORT [--host ADDRESS] [--connections 64] [--size 64] [--seconds 3]\n"
+    fprintf(stderr, "usage: echo-load (--port PORT [--host ADDRESS] | --unix PATH) [--connections 64] [--size 64] [--seconds 3]\n"
                     "                 [--warmup 0.5] [--pid SERVER_PID] [--spin] [--idle N] [--udp]\n");
     exit(2);
 }
@@ -464,6 +479,7 @@ static void parse(int argc, char **argv) {
         {"seconds", required_argument, NULL, 't'}, {"warmup", required_argument, NULL, 'w'},
         {"pid", required_argument, NULL, 'P'},     {"idle", required_argument, NULL, 'i'},
         {"spin", no_argument, NULL, 'S'},          {"udp", no_argument, NULL, 'u'},
+        {"unix", required_argument, NULL, 'x'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -479,6 +495,7 @@ static void parse(int argc, char **argv) {
         case 'i': idle_count = (long)number(optarg, 1, 1e6); break;
         case 'S': spin = true; break;
         case 'u': udp = true; break;
+        case 'x': unix_path = optarg; break;
         default: usage_error();
         }
     }
@@ -486,7 +503,8 @@ static void parse(int argc, char **argv) {
     server.sin_port = htons((uint16_t)port);
     // A datagram begins with its number.
     if (udp && (idle_count > 0 || message_size < 8 || message_size > 65507)) usage_error();
-    if (port == 0 || optind != argc || inet_pton(AF_INET, host, &server.sin_addr) != 1) usage_error();
+    if (unix_path != NULL ? udp || idle_count > 0 : port == 0) usage_error();
+    if (optind != argc || inet_pton(AF_INET, host, &server.sin_addr) != 1) usage_error();
 }
 
 int main(int argc, char **argv) {

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BUFFER_SIZE = 65536, EVENTS = 256 };
@@ -116,6 +117,9 @@ static void on_writable(struct connection *c) {
     watch(c, EPOLLIN);
 }
 
+// A socket file to listen on in place of a port; NULL for none.
+static const char *unix_path;
+
 static int port_argument(int argc, char **argv) {
     int port = 0;
     for (int i = 1; i < argc; i++) {
@@ -127,16 +131,30 @@ static int port_argument(int argc, char **argv) {
                 continue;
             }
         }
-        fprintf(stderr, "usage: epoll-echo [--port PORT]\n");
+        if (strcmp(argv[i], "--unix") == 0 && i + 1 < argc) {
+            unix_path = argv[++i];
+            continue;
+        }
+        fprintf(stderr, "usage: epoll-echo [--port PORT | --unix PATH]\n");
         exit(2);
     }
     return port;
 }
 
-int main(int argc, char **argv) {
+static void listen_on_unix_path(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", unix_path);
+    unlink(unix_path);
+    listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listen_fd < 0) die("socket");
+    if (bind(listen_fd, (struct sockaddr *)&address, sizeof address) < 0) die("bind");
+    if (listen(listen_fd, 4096) < 0) die("listen");
+}
+
+static int listen_on_port(int port) {
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)port_argument(argc, argv)),
+        .sin_port = htons((uint16_t)port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     socklen_t length = sizeof address;
@@ -148,13 +166,21 @@ int main(int argc, char **argv) {
     if (bind(listen_fd, (struct sockaddr *)&address, length) < 0) die("bind");
     if (listen(listen_fd, 4096) < 0) die("listen");
     if (getsockname(listen_fd, (struct sockaddr *)&address, &length) < 0) die("getsockname");
+    return ntohs(address.sin_port);
+}
+
+int main(int argc, char **argv) {
+    int port = port_argument(argc, argv);
+    if (unix_path != NULL) listen_on_unix_path();
+    else port = listen_on_port(port);
 
     poll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (poll_fd < 0) die("epoll_create1");
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, listen_fd, &event) < 0) die("epoll_ctl");
 
-    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    if (unix_path != NULL) printf("listening on %s\n", unix_path);
+    else printf("listening on 127.0.0.1:%d\n", port);
     fflush(stdout);
 
     for (;;) {
