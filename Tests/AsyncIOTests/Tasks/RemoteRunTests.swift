@@ -93,6 +93,29 @@ import Testing
     }
   }
 
+  @Test("Trap 18: a call that a loop never gets to ends with its close", arguments: [false, true])
+  func neverReached(_ admitted: Bool) async throws {
+    let loop = try EventLoop(kernel: TestKernel())
+    let remote = loop.remote
+    let caller = Task { try await remote.run { _ in 1 } }
+    while !loop.core.mailbox.mayHaveMessages { await Task.yield() }
+    if admitted {
+      // The run takes the call into its queue, behind the stop.
+      loop.stop()
+      let late = Task { try await remote.run { _ in 2 } }
+      while !loop.core.mailbox.mayHaveMessages { await Task.yield() }
+      runOnce(loop)
+      loop.close()
+      await #expect(throws: EventLoopError.closed) { try await late.value }
+    } else {
+      loop.close()
+    }
+    await #expect(throws: EventLoopError.closed) { try await caller.value }
+  }
+
+  /// One run, which ends at the stop that was asked for before.
+  private func runOnce(_ loop: EventLoop) { try? loop.runForever() }
+
   @Test("a hundred callers at once each get their own answer")
   func manyCallers() async throws {
     let running = LoopThread()

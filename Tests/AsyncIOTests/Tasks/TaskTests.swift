@@ -255,6 +255,19 @@ import Testing
     }
   }
 
+  @Test("Trap 16: a cancelled sleep takes its timer with it")
+  func cancelledTimer() throws {
+    try runLoop { loop, kernel in
+      let watchdog = try #require(loop.core.nextDeadline())
+      let task = loop.createTask { try await loop.sleep(for: .seconds(10)) }
+      try await loop.sleep(for: .zero)
+      #expect(try #require(loop.core.nextDeadline()) < watchdog)
+      task.cancel()
+      _ = await task.result
+      #expect(loop.core.nextDeadline() == watchdog)
+    }
+  }
+
   @Test("Trap 16: a task that is cancelled from another thread ends on the loop")
   func cancelFromElsewhere() throws {
     try runLoop { loop, kernel in
