@@ -12,6 +12,10 @@
 
 const char *casyncio_errno_name(int code) { return strerrorname_np(code); }
 
+const char *casyncio_signal_name(int signal) { return sigabbrev_np(signal); }
+
+const char *casyncio_signal_meaning(int signal) { return sigdescr_np(signal); }
+
 int casyncio_is_main_thread(void) { return getpid() == (pid_t)syscall(SYS_gettid); }
 
 int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout) {

@@ -14,6 +14,10 @@
 /// The name of an error number, such as "ECONNREFUSED"; NULL for one that has none.
 const char *casyncio_errno_name(int code);
 
+/// A signal's name without its "SIG", and what it means; NULL for one that has none.
+const char *casyncio_signal_name(int signal);
+const char *casyncio_signal_meaning(int signal);
+
 /// Whether the caller is the thread that the process began with.
 int casyncio_is_main_thread(void);
 
