@@ -3,11 +3,13 @@
 #include "CAsyncIO.h"
 
 #if defined(__linux__)
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 const char *casyncio_errno_name(int code) { return strerrorname_np(code); }
@@ -47,4 +49,22 @@ int casyncio_counter_drain(int counter) {
 }
 
 int casyncio_max_vectors(void) { return IOV_MAX; }
+
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100
+#endif
+
+ssize_t casyncio_write_without_signal(int descriptor, const struct iovec *vectors, int count) {
+  return pwritev2(descriptor, vectors, count, -1, RWF_NOSIGNAL);
+}
+
+int casyncio_can_write_without_signal(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return 0;
+  struct iovec byte = {"", 1};
+  int can = casyncio_write_without_signal(ends[1], &byte, 1) == 1;
+  close(ends[0]);
+  close(ends[1]);
+  return can;
+}
 #endif

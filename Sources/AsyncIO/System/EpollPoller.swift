@@ -131,6 +131,7 @@
       self = []
       if epollEvents & ~EPOLLOUT.rawValue != 0 { insert(.read) }
       if epollEvents & ~EPOLLIN.rawValue != 0 { insert(.write) }
+      if epollEvents & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { insert(.hangUp) }
     }
   }
 #endif

@@ -37,6 +37,14 @@ package protocol Kernel: AnyObject, Sendable {
   /// Moves a file's position.
   func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno)
 
+  /// The number of bytes that were read from a pipe, a terminal or the like; zero is the end.
+  func read(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int
+  /// The number of bytes taken. A reader that went away is `EPIPE`, never a signal.
+  func write(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int
+  /// Writes the chunks by one call, without the first `skipping` bytes of the first.
+  func write(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int
+  func fileKind(_ descriptor: FileDescriptor) throws(Errno) -> FileKind
+
   /// The size of the datagram that arrived, as far as it fits, and its sender.
   func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)
     -> (count: Int, sender: SocketAddress)
@@ -77,19 +85,26 @@ package struct FileStatus: Hashable, Sendable {
   package var inode: UInt64
 }
 
+/// What a descriptor stands for.
+package enum FileKind: Sendable {
+  case pipe, socket, characterDevice, regularFile, directory, other
+}
+
 /// What a poller watches a descriptor for.
 package struct Interest: OptionSet, Sendable {
   package let rawValue: UInt8
   package init(rawValue: UInt8) { self.rawValue = rawValue }
   package static let read = Interest(rawValue: 1)
   package static let write = Interest(rawValue: 2)
+  /// Neither: only that the other end went away, or an error. Pollers tell that whatever was asked for.
+  package static let hangUp = Interest(rawValue: 4)
 }
 
 /// One ready descriptor: for whom it is (the generation tells the number's owners apart), and ready for what.
 package struct PollEvent: Sendable {
   package var descriptor: Int32
   package var generation: UInt32
-  /// An error or a hang-up counts as both, so that whoever watches finds out by trying.
+  /// An error or a hang-up counts as everything, so that whoever watches finds out by trying.
   package var ready: Interest
 
   package init(descriptor: Int32, generation: UInt32, ready: Interest) {

@@ -85,23 +85,11 @@
     }
 
     package func send(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
-      var vectors = unsafe [iovec]()
-      unsafe vectors.reserveCapacity(chunks.count)
-      for (index, chunk) in chunks.prefix(Int(casyncio_max_vectors())).enumerated() {
-        // An array's bytes stay where they are while someone holds it, and `chunks` holds each until the call is over.
-        unsafe chunk.withUnsafeBytes { bytes in
-          let rest = unsafe UnsafeMutableRawBufferPointer(
-            mutating: UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? skipping : 0)...]))
-          unsafe vectors.append(iovec(iov_base: rest.baseAddress, iov_len: rest.count))
-        }
-      }
-      return try withExtendedLifetime(chunks) { () throws(Errno) in
-        try unsafe vectors.withUnsafeMutableBufferPointer { (vectors) throws(Errno) in
-          var message = unsafe msghdr()
-          unsafe message.msg_iov = vectors.baseAddress
-          unsafe message.msg_iovlen = vectors.count
-          return try systemCall { unsafe sendmsg(descriptor.rawValue, &message, sendFlags) }
-        }
+      try unsafe withVectors(chunks, skipping) { (vectors) throws(Errno) in
+        var message = unsafe msghdr()
+        unsafe message.msg_iov = vectors.baseAddress
+        unsafe message.msg_iovlen = vectors.count
+        return try systemCall { unsafe sendmsg(descriptor.rawValue, &message, sendFlags) }
       }
     }
 

@@ -58,6 +58,44 @@ extension StreamProtocol {
   public func eofReceived() -> Bool { false }
 }
 
+/// A protocol for the reading end of a pipe. In asyncio, what `connect_read_pipe` takes.
+///
+/// The order of calls: ``connectionMade(_:)`` once, ``dataReceived(_:)`` any number of times, ``eofReceived()`` at most
+/// once, ``BaseProtocol/connectionLost(_:)`` once. After an error that one of the first three throws, the transport is
+/// closed with that error.
+public protocol ReadPipeProtocol: BaseProtocol {
+  /// The pipe is there; before all else. asyncio's `connection_made`.
+  func connectionMade(_ transport: ReadPipeTransport) throws
+
+  /// Bytes have arrived, at least one. asyncio's `data_received`.
+  ///
+  /// The span is a view of the loop's own buffer, for the length of the call: copy what is to stay.
+  func dataReceived(_ data: Span<UInt8>) throws
+
+  /// No more will come, since every writer is gone; the transport closes. asyncio's `eof_received`.
+  func eofReceived() throws
+}
+
+extension ReadPipeProtocol {
+  /// Does nothing.
+  public func connectionMade(_ transport: ReadPipeTransport) {}
+  /// Does nothing.
+  public func dataReceived(_ data: Span<UInt8>) {}
+  /// Does nothing.
+  public func eofReceived() {}
+}
+
+/// A protocol for the writing end of a pipe. In asyncio, what `connect_write_pipe` takes.
+public protocol WritePipeProtocol: BaseProtocol {
+  /// The pipe is there; before all else. Keep the transport to write to it. asyncio's `connection_made`.
+  func connectionMade(_ transport: WritePipeTransport) throws
+}
+
+extension WritePipeProtocol {
+  /// Does nothing.
+  public func connectionMade(_ transport: WritePipeTransport) {}
+}
+
 /// A protocol for datagrams. asyncio's `DatagramProtocol`.
 ///
 /// The order of calls: ``connectionMade(_:)`` once, the others any number of times,

@@ -45,6 +45,11 @@ int casyncio_counter_drain(int counter);
 
 /// How many chunks one gathering call takes.
 int casyncio_max_vectors(void);
+
+/// Whether the kernel can be told for one write that a reader's absence is no signal.
+int casyncio_can_write_without_signal(void);
+/// writev so; fails with EOPNOTSUPP where it cannot be.
+ssize_t casyncio_write_without_signal(int descriptor, const struct iovec *vectors, int count);
 #endif
 
 // libdispatch's main queue, as a run loop of another library may serve it.

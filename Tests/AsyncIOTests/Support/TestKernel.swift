@@ -12,6 +12,7 @@ final class TestKernel: Kernel {
     case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
     case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
     case receiveFrom, receiveBatch, sendDatagram, sendBatch
+    case read, write, writeGathering, fileKind, setNonBlocking
   }
 
   private struct Injection {
@@ -200,6 +201,33 @@ final class TestKernel: Kernel {
 
   func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno) { try real.seekFile(file, to: offset) }
 
+  func read(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+    try enter(.read)
+    guard let limit = limit(of: .read), limit < buffer.count else { return try real.read(descriptor, into: &buffer) }
+    var part = [UInt8](repeating: 0, count: limit)
+    var span = part.mutableSpan
+    let count = try real.read(descriptor, into: &span)
+    return buffer.copyPrefix(of: part.span.extracting(first: count))
+  }
+
+  func write(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
+    try enter(.write)
+    return try real.write(descriptor, bytes.extracting(first: min(limit(of: .write) ?? .max, bytes.count)))
+  }
+
+  func write(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+    try enter(.writeGathering)
+    guard let limit = limit(of: .writeGathering) else {
+      return try real.write(descriptor, gathering: chunks, skipping: skipping)
+    }
+    return try real.write(descriptor, Array(chunks.joined().dropFirst(skipping).prefix(limit)).span)
+  }
+
+  func fileKind(_ descriptor: FileDescriptor) throws(Errno) -> FileKind {
+    try enter(.fileKind)
+    return try real.fileKind(descriptor)
+  }
+
   func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)
     -> (count: Int, sender: SocketAddress)
   {
@@ -246,6 +274,7 @@ final class TestKernel: Kernel {
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool { try real.isNonBlocking(descriptor) }
 
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno) {
+    try enter(.setNonBlocking)
     try real.setNonBlocking(descriptor, nonBlocking)
   }
 

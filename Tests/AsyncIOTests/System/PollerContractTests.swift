@@ -111,9 +111,20 @@ import Testing
       let fd = near.descriptor.rawValue
       try poller.add(near.descriptor, .read, generation: 1)
       far.close()
-      #expect(try poll(poller).first?.ready == 3)
+      #expect(try poll(poller) == [Event(fd, 1, [.read, .write, .hangUp])])
       try poller.modify(near.descriptor, [.read, .write], generation: 1)
-      #expect(try poll(poller) == [Event(fd, 1, [.read, .write])])
+      #expect(try poll(poller) == [Event(fd, 1, [.read, .write, .hangUp])])
+    }
+  }
+
+  @Test("of who asks for the peer's end alone, data and room are kept away", arguments: makers)
+  func hangUpAlone(_ maker: Maker) throws {
+    try withPoller(maker) { poller, near, far in
+      try poller.add(near.descriptor, .hangUp, generation: 1)
+      try far.send([1])
+      #expect(try poll(poller) == [])
+      far.close()
+      #expect(try poll(poller).first?.ready == 7)
     }
   }
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
+
+extension EventLoop {
+  /// Reads from a pipe, FIFO, socket, terminal or other character device. asyncio's `connect_read_pipe`.
+  ///
+  /// From then on the descriptor is the transport's, which makes it non-blocking for as long as it has it and closes it
+  /// right after `connectionLost`. When the call throws, it stays the caller's, as it was. Standard input will do, and
+  /// is given back to the shell as it came. To read and write the same descriptor, hand in a duplicate
+  /// (`descriptor.duplicate()`) for the second transport.
+  ///
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - descriptor: the reading end.
+  /// - Returns: the transport, and the protocol that the factory made.
+  /// - Throws: ``EventLoopError`` `.invalidArgument` for a regular file, a directory or the like, `.descriptorInUse` for
+  ///   a transport's descriptor; ``IOError`` for one that is closed; whatever the factory throws.
+  public func connectReadPipe<P: ReadPipeProtocol>(
+    _ factory: () throws -> P, _ descriptor: FileDescriptor
+  ) async throws -> (transport: ReadPipeTransport, protocol: P) {
+    let kind = try checkPipe("connectReadPipe", descriptor)
+    let receiver = try factory()
+    try borrow("connectReadPipe", descriptor)
+    let transport = ReadPipeTransport(self, descriptor, kind: kind, restoresFlags: true)
+    transport.start(receiver)
+    return (transport, receiver)
+  }
+
+  /// Writes to a pipe, FIFO, socket, terminal or other character device. asyncio's `connect_write_pipe`.
+  ///
+  /// The descriptor becomes the transport's as with ``connectReadPipe(_:_:)``. Standard output and standard error will
+  /// do, and are given back to the shell as they came.
+  ///
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - descriptor: the writing end.
+  /// - Returns: the transport, and the protocol that the factory made.
+  /// - Throws: as ``connectReadPipe(_:_:)``.
+  public func connectWritePipe<P: WritePipeProtocol>(
+    _ factory: () throws -> P, _ descriptor: FileDescriptor
+  ) async throws -> (transport: WritePipeTransport, protocol: P) {
+    let kind = try checkPipe("connectWritePipe", descriptor)
+    let receiver = try factory()
+    try borrow("connectWritePipe", descriptor)
+    let transport = WritePipeTransport(self, descriptor, kind: kind, restoresFlags: true)
+    transport.start(receiver)
+    return (transport, receiver)
+  }
+
+  /// Rejects what cannot be a pipe's end, before anything is changed about it.
+  private func checkPipe(_ method: StaticString, _ descriptor: FileDescriptor) throws -> FileKind {
+    check(method)
+    let name = "descriptor \(descriptor.rawValue)"
+    let kind: FileKind
+    do throws(Errno) {
+      kind = try kernel.fileKind(descriptor)
+    } catch {
+      throw IOError(error, method.description, name)
+    }
+    guard [.pipe, .socket, .characterDevice].contains(kind) else {
+      throw EventLoopError(
+        .invalidArgument,
+        "\(method): \(name) is no pipe, socket or character device; files are read and written as such")
+    }
+    try checkUnowned(method, descriptor)
+    return kind
+  }
+
+  /// What the factory did may have claimed the descriptor.
+  private func borrow(_ method: StaticString, _ descriptor: FileDescriptor) throws {
+    try checkUnowned(method, descriptor)
+    do throws(Errno) {
+      try BorrowedBlockingMode.borrow(descriptor, kernel)
+    } catch {
+      throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
+    }
+  }
+
+  private func checkUnowned(_ method: StaticString, _ descriptor: FileDescriptor) throws {
+    if readiness.watcher(of: descriptor)?.ownsDescriptor == true {
+      throw EventLoopError(
+        .descriptorInUse, "\(method): descriptor \(descriptor.rawValue) belongs to a transport or server")
+    }
+  }
+}
