@@ -20,7 +20,7 @@ let lookUpAndFileSteps = [
   let size = Int(min(try file.seek(offset: 0, from: .end), 4 << 20))
   let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
     try await writer.send("before ")
-    try await loop.sendFile(writer.transport, file, count: size)
+    try await writer.sendFile(file, count: size)
     try await writer.send(" after")
   }
   defer { server.close() }

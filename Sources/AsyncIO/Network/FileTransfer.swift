@@ -118,7 +118,8 @@ extension EventLoop {
     }
   }
 
-  private func read(_ part: FilePart) async throws -> [UInt8] {
+  /// Reads the part's next bytes; none at the file's end.
+  func read(_ part: FilePart) async throws -> [UInt8] {
     let kernel = kernel
     return try await onThread(fileThreads, "sendFile") { () throws(IOError) in
       var chunk = [UInt8](repeating: 0, count: min(part.left, EventLoop.readLimit))
@@ -144,7 +145,7 @@ private struct FileTarget {
 }
 
 /// What is to be sent of a file, and how far that has come.
-private struct FilePart: Sendable {
+struct FilePart: Sendable {
   let file: FileDescriptor
   let offset: Int64
   let count: Int?

@@ -21,7 +21,7 @@ extension EventLoop {
     let (transport, _) = try await createConnection(
       { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
       localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave)
-    return (connection.reader, StreamWriter(transport, connection))
+    return (connection.reader, StreamWriter(transport, connection.flow))
   }
 
   /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
@@ -32,7 +32,7 @@ extension EventLoop {
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createConnection({ connection }, socket: socket)
-    return (connection.reader, StreamWriter(transport, connection))
+    return (connection.reader, StreamWriter(transport, connection.flow))
   }
 
   /// Listens on a host and port, and runs the handler as a task for each connection. asyncio's `start_server`.

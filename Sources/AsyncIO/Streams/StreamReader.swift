@@ -2,8 +2,8 @@
 
 /// Reads a stream of bytes with async calls. asyncio's `StreamReader`.
 ///
-/// It comes from `openConnection` or `startServer`, and belongs to its loop's thread. One task reads at a time. A read
-/// that is cancelled loses nothing: what has arrived waits for the next.
+/// It comes from `openConnection`, `startServer` or `openReadPipe`, and belongs to its loop's thread. One task reads at a
+/// time. A read that is cancelled loses nothing: what has arrived waits for the next.
 public final class StreamReader {
   /// 64 KiB: how long a line may be, and half of what is buffered before the peer is held back.
   public static let defaultLimit = 64 * 1024
@@ -18,8 +18,11 @@ public final class StreamReader {
   private var waiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
-  /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost.
-  private var transport: StreamTransport?
+  /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost. In asyncio the
+  /// transport that `connect_read_pipe` returns, or the writer's.
+  public private(set) var transport: (any ReadTransport)?
+  /// Whether nothing but this reader has a use for the transport.
+  private var ownsTransport = false
   /// Whether we paused the transport.
   private var isPaused = false
 
@@ -32,9 +35,30 @@ public final class StreamReader {
     self.limit = limit
   }
 
+  deinit {
+    guard ownsTransport, let transport else { return }
+    // The last reference may go wherever a task ends.
+    let abandoned = LoopBound(transport)
+    loop.taskExecutor.door.perform { abandoned.value.close() }
+  }
+
   // MARK: What arrives
 
-  func setTransport(_ transport: StreamTransport?) { self.transport = transport }
+  /// Names the transport that is paused when too much has arrived.
+  ///
+  /// - Parameters:
+  ///   - transport: where the bytes come from.
+  ///   - owned: whether it is closed when the reader is dropped.
+  func setTransport(_ transport: any ReadTransport, owned: Bool = false) {
+    self.transport = transport
+    ownsTransport = owned
+  }
+
+  /// No more will come; reads throw the error, if there is one.
+  func connectionLost(_ error: (any Error)?) {
+    transport = nil
+    if let error { setError(error) } else { feedEOF() }
+  }
 
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: [UInt8]) { feedData(bytes.span) }

@@ -2,22 +2,22 @@
 
 /// Writes a stream of bytes, with back-pressure by async calls. asyncio's `StreamWriter`.
 ///
-/// It comes from `openConnection` or `startServer`, and belongs to its loop's thread. A connection whose writer is
-/// dropped is closed.
+/// It comes from `openConnection`, `startServer` or `openWritePipe`, and belongs to its loop's thread. A connection or
+/// pipe whose writer is dropped is closed.
 public final class StreamWriter {
   /// The transport below. asyncio's `transport`.
-  public let transport: StreamTransport
-  private let connection: StreamConnection
+  public let transport: any WriteTransport
+  let flow: StreamFlow
 
-  init(_ transport: StreamTransport, _ connection: StreamConnection) {
+  init(_ transport: any WriteTransport, _ flow: StreamFlow) {
     self.transport = transport
-    self.connection = connection
+    self.flow = flow
   }
 
   deinit {
     // The last reference may go wherever a task ends.
     let transport = LoopBound(transport)
-    transport.value.loop.taskExecutor.door.perform {
+    flow.loop.taskExecutor.door.perform {
       if !transport.value.isClosing { transport.value.close() }
     }
   }
@@ -40,14 +40,14 @@ public final class StreamWriter {
   ///
   /// - Throws: ``IOError`` when the connection broke or was closed; `CancellationError`, and then what is buffered is
   ///   still sent.
-  public func drain() async throws { try await connection.drain(transport) }
+  public func drain() async throws { try await flow.drain(transport) }
 
   /// Writes and drains.
   ///
   /// - Throws: as ``drain()``.
   public func send(_ bytes: [UInt8]) async throws {
     write(bytes)
-    if !connection.isReadyForMore(transport) { try await drain() }
+    if !flow.isReadyForMore(transport) { try await drain() }
   }
 
   /// Writes a string's UTF-8 bytes and drains.
@@ -55,13 +55,13 @@ public final class StreamWriter {
   /// - Throws: as ``drain()``.
   public func send(_ text: String) async throws {
     write(text)
-    if !connection.isReadyForMore(transport) { try await drain() }
+    if !flow.isReadyForMore(transport) { try await drain() }
   }
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
   public var canWriteEOF: Bool { transport.canWriteEOF }
 
-  /// Ends the write side once everything is sent; reading goes on. asyncio's `write_eof`.
+  /// Ends the write side once everything is sent; reading goes on. A pipe is closed by it. asyncio's `write_eof`.
   public func writeEOF() { transport.writeEOF() }
 
   /// Closes the connection once everything is sent. asyncio's `close`.
@@ -73,8 +73,8 @@ public final class StreamWriter {
   /// Waits until the connection is closed. asyncio's `wait_closed`.
   ///
   /// - Throws: ``IOError`` when the connection broke; `CancellationError` when the task is cancelled.
-  public func waitClosed() async throws { try await connection.waitClosed() }
+  public func waitClosed() async throws { try await flow.waitClosed() }
 
   /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { transport.getExtraInfo(key) }
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(transport) }
 }

@@ -9,7 +9,7 @@ extension EventLoop {
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let (transport, connection) = try await createUnixConnection(
       { try StreamConnection(self, limit: limit) }, path: path)
-    return (connection.reader, StreamWriter(transport, connection))
+    return (connection.reader, StreamWriter(transport, connection.flow))
   }
 
   /// Listens on a unix socket, and runs the handler as a task for each connection. asyncio's `start_unix_server`.

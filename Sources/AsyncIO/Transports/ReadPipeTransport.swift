@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import Logging
-public import SystemPackage
+import SystemPackage
 
 /// The reading end of a pipe, or of what is read like one. asyncio's `ReadTransport` of `connect_read_pipe`.
 ///
 /// It is made by `connectReadPipe`, which hands it to the protocol in `connectionMade`. It belongs to its loop's thread.
-public final class ReadPipeTransport: ReadTransport {
+public final class ReadPipeTransport: ReadTransport, PipeTransport {
   let loop: EventLoop
-  private let pipe: PipeEnd
+  let pipe: PipeEnd
   /// A stream's life, without a write side.
   private var state = StreamTransportState()
   /// Who is called; nil after `connectionLost`.
@@ -47,8 +47,11 @@ public final class ReadPipeTransport: ReadTransport {
 
   // MARK: Information
 
-  /// The transport's descriptor, to look at. asyncio's `get_extra_info("pipe")`.
-  public var descriptor: FileDescriptor { pipe.descriptor }
+  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
+
+  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
 
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
   public func getProtocol() -> (any ReadPipeProtocol)? { receiver }

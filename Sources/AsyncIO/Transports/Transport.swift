@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
 
 /// What all transports have in common. asyncio's `BaseTransport`.
 public protocol BaseTransport: AnyObject {
@@ -26,6 +27,8 @@ public protocol WriteTransport: BaseTransport {
   /// Sends bytes, or buffers what the kernel does not take now. Never blocks, never throws: a failure comes as
   /// `connectionLost`. asyncio's `write`.
   func write(_ bytes: Span<UInt8>)
+  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
+  func writeLines(_ lines: [[UInt8]])
 
   /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
   func abort()
@@ -61,7 +64,16 @@ extension WriteTransport {
 
 /// A piece of information about a transport, by the type of its value. asyncio's names for `get_extra_info`.
 public struct ExtraInfoKey<Value> {
-  let read: (any SocketTransport) -> Value?
+  let read: (any BaseTransport) -> Value?
+
+  /// Asks transports on sockets; others have no answer.
+  fileprivate init(ofSocket read: @escaping (any SocketTransport) -> Value?) {
+    self.read = { ($0 as? any SocketTransport).flatMap(read) }
+  }
+
+  fileprivate init(ofPipe read: @escaping (PipeEnd) -> Value?) {
+    self.read = { ($0 as? any PipeTransport).flatMap { read($0.pipe) } }
+  }
 }
 
 /// A transport on a socket, as ``ExtraInfoKey`` sees it.
@@ -73,12 +85,22 @@ protocol SocketTransport: BaseTransport {
 
 extension ExtraInfoKey where Value == Socket {
   /// The transport's socket, to look at and to set options on. It stays the transport's.
-  public static var socket: Self { Self { $0.socket } }
+  public static var socket: Self { Self(ofSocket: { $0.socket }) }
 }
 
 extension ExtraInfoKey where Value == SocketAddress {
   /// The transport's own address.
-  public static var sockname: Self { Self { $0.localAddress } }
+  public static var sockname: Self { Self(ofSocket: { $0.localAddress }) }
   /// The peer's address.
-  public static var peername: Self { Self { $0.remoteAddress } }
+  public static var peername: Self { Self(ofSocket: { $0.remoteAddress }) }
+}
+
+/// A transport on a pipe, as ``ExtraInfoKey`` sees it.
+protocol PipeTransport: BaseTransport {
+  var pipe: PipeEnd { get }
+}
+
+extension ExtraInfoKey where Value == FileDescriptor {
+  /// The pipe transport's descriptor, to look at. It stays the transport's.
+  public static var pipe: Self { Self(ofPipe: { $0.descriptor }) }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import Logging
-public import SystemPackage
+import SystemPackage
 
 /// The writing end of a pipe, or of what is written to like one. asyncio's `WriteTransport` of `connect_write_pipe`.
 ///
 /// It is made by `connectWritePipe`, which hands it to the protocol in `connectionMade`. It belongs to its loop's
 /// thread. Where a pipe's or a unix socket's reader goes away, `connectionLost` says so without a write; its error is a
 /// broken pipe if bytes were still to be sent, and nil otherwise.
-public final class WritePipeTransport: WriteTransport {
+public final class WritePipeTransport: WriteTransport, PipeTransport {
   let loop: EventLoop
-  private let pipe: PipeEnd
+  let pipe: PipeEnd
   /// A stream's life, without a read side.
   private var state = StreamTransportState()
   private var buffer = WriteBuffer()
@@ -53,8 +53,11 @@ public final class WritePipeTransport: WriteTransport {
 
   // MARK: Information
 
-  /// The transport's descriptor, to look at. asyncio's `get_extra_info("pipe")`.
-  public var descriptor: FileDescriptor { pipe.descriptor }
+  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
+
+  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
 
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
   public func getProtocol() -> (any WritePipeProtocol)? { receiver }

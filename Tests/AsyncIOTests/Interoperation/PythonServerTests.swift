@@ -156,8 +156,8 @@ import Testing
       #expect(try await python.line() == "end")
       try await closing.waitClosed()
 
-      let (_, aborting) = try await loop.openConnection(host: "127.0.0.1", port: port)
-      aborting.transport.pauseReading()
+      let (abortingReader, aborting) = try await loop.openConnection(host: "127.0.0.1", port: port)
+      abortingReader.transport?.pauseReading()
       aborting.write("await-end\n")
       #expect(try await python.line() == "ready")
       aborting.transport.abort()

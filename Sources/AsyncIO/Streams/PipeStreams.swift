@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
+
+extension EventLoop {
+  /// Reads from a pipe, FIFO, socket, terminal or other character device by async calls. In asyncio, `connect_read_pipe`
+  /// with a `StreamReaderProtocol`.
+  ///
+  /// The descriptor is closed at its end, or when the reader is dropped before.
+  ///
+  /// - Parameters:
+  ///   - descriptor: the reading end, which is the reader's from now on as with ``connectReadPipe(_:_:)``.
+  ///   - limit: the reader's, in bytes.
+  /// - Returns: the reader.
+  /// - Throws: as ``connectReadPipe(_:_:)``; ``EventLoopError`` `.invalidArgument` for a limit of zero or less.
+  public func openReadPipe(
+    _ descriptor: FileDescriptor, limit: Int = StreamReader.defaultLimit
+  ) async throws -> StreamReader {
+    let reader = try StreamReader(self, limit: limit)
+    _ = try await connectReadPipe({ ReadPipeFeeder(reader) }, descriptor)
+    return reader
+  }
+
+  /// Writes to a pipe, FIFO, socket, terminal or other character device by async calls. In asyncio,
+  /// `connect_write_pipe` with a `FlowControlMixin`.
+  ///
+  /// - Parameter descriptor: the writing end, which is the writer's from now on as with ``connectWritePipe(_:_:)``.
+  /// - Returns: the writer. Its ``StreamWriter/drain()`` throws once nobody reads any more.
+  /// - Throws: as ``connectWritePipe(_:_:)``.
+  public func openWritePipe(_ descriptor: FileDescriptor) async throws -> StreamWriter {
+    let flow = StreamFlow(self)
+    let (transport, _) = try await connectWritePipe({ WritePipeFlow(flow) }, descriptor)
+    return StreamWriter(transport, flow)
+  }
+}
+
+/// The protocol behind the reader of a pipe. A reader that nobody has any more is not fed: it closes the pipe.
+final class ReadPipeFeeder: ReadPipeProtocol {
+  private weak var reader: StreamReader?
+
+  init(_ reader: StreamReader) { self.reader = reader }
+
+  func connectionMade(_ transport: ReadPipeTransport) { reader?.setTransport(transport, owned: true) }
+
+  func dataReceived(_ data: Span<UInt8>) { reader?.feedData(data) }
+
+  func eofReceived() { reader?.feedEOF() }
+
+  func connectionLost(_ error: (any Error)?) { reader?.connectionLost(error) }
+}
+
+/// The protocol behind the writer of a pipe.
+final class WritePipeFlow: WritePipeProtocol {
+  private let flow: StreamFlow
+
+  init(_ flow: StreamFlow) { self.flow = flow }
+
+  func pauseWriting() { flow.pauseWriting() }
+
+  func resumeWriting() { flow.resumeWriting() }
+
+  func connectionLost(_ error: (any Error)?) { flow.connectionLost(error) }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// What a writer waits for: the flow of one transport, as the transport's protocol is told of it. The heart of asyncio's
+/// `FlowControlMixin`.
+///
+/// Whoever is the transport's protocol passes on ``pauseWriting()``, ``resumeWriting()`` and ``connectionLost(_:)``.
+final class StreamFlow {
+  let loop: EventLoop
+  /// The reader of the same connection, whose error ends writing too; nil where nothing is read.
+  let reader: StreamReader?
+  private var drainWaiters = WaiterQueue()
+  private var closeWaiters = WaiterQueue()
+  private var isWritingPaused = false
+  /// How the connection ended; nil while it has not.
+  private var end: Result<Void, any Error>?
+
+  init(_ loop: EventLoop, reader: StreamReader? = nil) {
+    self.loop = loop
+    self.reader = reader
+  }
+
+  func pauseWriting() { isWritingPaused = true }
+
+  func resumeWriting() {
+    isWritingPaused = false
+    drainWaiters.resumeAll()
+  }
+
+  func connectionLost(_ error: (any Error)?) {
+    end = error.map { .failure($0) } ?? .success(())
+    drainWaiters.resumeAll()
+    closeWaiters.resumeAll()
+  }
+
+  /// Whether more may be written without waiting, and nothing has to be told about what was.
+  func isReadyForMore(_ transport: any WriteTransport) -> Bool {
+    !isWritingPaused && end == nil && !transport.isClosing && reader?.error == nil
+  }
+
+  /// Waits until writing may go on.
+  func drain(_ transport: any WriteTransport) async throws {
+    if let error = reader?.error { throw error }
+    // The end of a connection is told in an iteration of its own: without letting that one come, a program that
+    // writes and drains for ever would never hear of it.
+    if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
+    try throwIfEnded()
+    while isWritingPaused {
+      try await loop.wait("StreamWriter.drain") { waiter in
+        if isWritingPaused, end == nil {
+          drainWaiters.append(waiter)
+          waiter.onCancel = { self.drainWaiters.remove(waiter) }
+        } else {
+          waiter.resume()
+        }
+      }
+      try throwIfEnded()
+    }
+  }
+
+  private func throwIfEnded() throws {
+    guard let end else { return }
+    try end.get()
+    throw IOError(.connectionReset, "drain", "a connection that was closed")
+  }
+
+  func waitClosed() async throws {
+    while end == nil {
+      try await loop.wait("StreamWriter.waitClosed") { waiter in
+        if end == nil {
+          closeWaiters.append(waiter)
+          waiter.onCancel = { self.closeWaiters.remove(waiter) }
+        } else {
+          waiter.resume()
+        }
+      }
+    }
+    try end?.get()
+  }
+}
