@@ -3,6 +3,12 @@ import Glibc
 
 /// The process's environment variables.
 enum Environment {
+  /// The variable's text; nil when there is none.
+  static func value(_ name: String) -> String? {
+    // The text is copied before anybody could change it.
+    unsafe getenv(name).map { unsafe String(cString: $0) }
+  }
+
   /// Whether the variable exists and is not empty.
   static func isSet(_ name: String) -> Bool {
     guard let value = unsafe getenv(name) else { return false }

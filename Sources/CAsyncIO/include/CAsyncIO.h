@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include "CAsyncIOSpawn.h"
+
 #if defined(__linux__)
 #include <stdint.h>
 #include <sys/epoll.h>

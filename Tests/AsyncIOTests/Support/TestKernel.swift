@@ -12,6 +12,7 @@ final class TestKernel: Kernel {
     case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
     case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
     case receiveFrom, receiveBatch, sendDatagram, sendBatch
+    case spawn, spawnCopying, reap, signalChild, makePipe, openNullDevice, makeTerminal, duplicate, resizeTerminal
     case read, write, writeGathering, fileKind, setNonBlocking
   }
 
@@ -33,6 +34,8 @@ final class TestKernel: Kernel {
   }
 
   private let state = Mutex(State())
+  /// The children that were started and not reaped, by their numbers.
+  let children = Shared<Set<Int32>>([])
   let real: any Kernel = LinuxKernel.shared
 
   // MARK: For tests
@@ -80,7 +83,7 @@ final class TestKernel: Kernel {
   // MARK: Accounting
 
   /// Counts the call, and throws what was injected.
-  fileprivate func enter(_ call: Call) throws(Errno) {
+  func enter(_ call: Call) throws(Errno) {
     let error = state.withLock { state -> Errno? in
       state.counts[call, default: 0] += 1
       guard var first = state.injections[call]?.first else { return nil }
@@ -97,8 +100,8 @@ final class TestKernel: Kernel {
     if let error { throw error }
   }
 
-  fileprivate func opened(_ descriptor: Int32) { state.withLock { _ = $0.open.insert(descriptor) } }
-  fileprivate func closed(_ descriptor: Int32) { state.withLock { _ = $0.open.remove(descriptor) } }
+  func opened(_ descriptor: Int32) { state.withLock { _ = $0.open.insert(descriptor) } }
+  func closed(_ descriptor: Int32) { state.withLock { _ = $0.open.remove(descriptor) } }
   fileprivate func polled(_ timeout: Int64?) { state.withLock { $0.timeouts.append(timeout) } }
   private func limit(of call: Call) -> Int? { state.withLock { $0.limits[call] } }
 
