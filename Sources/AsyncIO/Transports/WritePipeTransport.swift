@@ -196,7 +196,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
   /// A pipe is watched for its reader's end at all times. A terminal is not: its other side may come back. But while
   /// bytes wait, its hang-up has to be seen too, since it counts as room for bytes that there is not.
   private func updateInterest() {
-    var interest = state.interest(hasUnsentBytes: !buffer.isEmpty)
+    var interest = state.interest(hasUnsentBytes: !buffer.isEmpty).intersection(.write)
     if !interest.isEmpty || (pipe.kind != .characterDevice && !state.hasEnded) { interest.insert(.hangUp) }
     do throws(Errno) {
       try pipe.setInterest(interest)

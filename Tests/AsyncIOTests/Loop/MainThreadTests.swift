@@ -13,7 +13,8 @@ import Testing
     var wasKilledBy: Int32?
   }
 
-  private static var probe: URL {
+  /// The program.
+  static var probe: URL {
     get throws {
       // Beside the test bundle, or beside the program that runs it.
       let places =

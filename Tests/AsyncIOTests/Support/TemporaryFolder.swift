@@ -17,6 +17,12 @@ final class TemporaryFolder {
 
   func exists(_ name: String) -> Bool { (try? FileManager.default.attributesOfItem(atPath: path(of: name))) != nil }
 
+  /// Makes a FIFO.
+  func fifo(_ name: String) throws -> String {
+    guard mkfifo(path(of: name), 0o600) == 0 else { throw Errno(rawValue: errno) }
+    return path(of: name)
+  }
+
   /// Makes a file, open for reading and writing, with its position at the start. The caller closes it.
   func file(_ bytes: [UInt8], name: String = UUID().uuidString) throws -> FileDescriptor {
     let file = try FileDescriptor.open(

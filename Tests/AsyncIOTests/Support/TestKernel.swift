@@ -77,6 +77,9 @@ final class TestKernel: Kernel {
     return Socket(adopting: descriptor, kernel: self)
   }
 
+  /// Takes a descriptor that was made elsewhere into the books, and leaves it at that.
+  func enrol(_ descriptor: FileDescriptor) { opened(descriptor.rawValue) }
+
   /// The timeouts of all polls so far, in nanoseconds.
   var pollTimeouts: [Int64?] { state.withLock { $0.timeouts } }
 
@@ -223,7 +226,11 @@ final class TestKernel: Kernel {
     guard let limit = limit(of: .writeGathering) else {
       return try real.write(descriptor, gathering: chunks, skipping: skipping)
     }
-    return try real.write(descriptor, Array(chunks.joined().dropFirst(skipping).prefix(limit)).span)
+    var part: [UInt8] = []
+    for (index, chunk) in chunks.enumerated() where part.count < limit {
+      part += chunk.dropFirst(index == 0 ? skipping : 0).prefix(limit - part.count)
+    }
+    return try real.write(descriptor, part.span)
   }
 
   func fileKind(_ descriptor: FileDescriptor) throws(Errno) -> FileKind {

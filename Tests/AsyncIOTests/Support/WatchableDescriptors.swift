@@ -26,7 +26,7 @@ enum WatchableKind: CaseIterable, Sendable {
 }
 
 /// A pseudo-terminal: what is written to its terminal end arrives at the other.
-private func openTerminal() throws -> (reading: FileDescriptor, writing: FileDescriptor) {
+func openTerminal() throws -> (reading: FileDescriptor, writing: FileDescriptor) {
   // The C library's calls for this are not imported; these are what they do. TIOCSPTLCK, TIOCGPTN.
   let master = Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
   var (lock, number): (Int32, Int32) = (0, 0)

@@ -136,6 +136,17 @@ func threads(_ adoption: String) throws {
   }
 }
 
+/// Copies the lines of standard input to standard output, in capitals.
+func pipes() throws {
+  try EventLoop.run { loop in
+    let reader = try await loop.openReadPipe(.standardInput)
+    let writer = try await loop.openWritePipe(try FileDescriptor.standardOutput.duplicate())
+    for try await line in reader.lines { try await writer.send(line.uppercased() + "\n") }
+    writer.close()
+    try await writer.waitClosed()
+  }
+}
+
 // Whoever started us may have had the signal blocked or ignored.
 var interruptOnly = sigset_t()
 sigemptyset(&interruptOnly)
@@ -167,6 +178,7 @@ case "threads": try threads(CommandLine.arguments[2])
 case "mainActorModule":
   print("count: \(try runCounter(configuration(CommandLine.arguments[2])))")
 case "interrupt": interrupt(CommandLine.arguments[2])
+case "pipes": try pipes()
 case "handler":
   signal(SIGINT) { _ in _ = write(1, "own handler\n", 12) }
   try EventLoop.run { loop in

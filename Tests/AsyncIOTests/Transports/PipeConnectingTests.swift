@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+@Suite("Connecting pipes")
+struct PipeConnectingTests {
+  /// Tries both directions on a descriptor.
+  private func connect(_ direction: String, _ loop: EventLoop, _ descriptor: FileDescriptor) async throws {
+    if direction == "read" {
+      _ = try await loop.connectReadPipe(ReadRecorder.init, descriptor)
+    } else {
+      _ = try await loop.connectWritePipe(WriteRecorder.init, descriptor)
+    }
+  }
+
+  @Test("files and directories are refused, and not touched", arguments: ["read", "write"])
+  func refusesFiles(_ direction: String) throws {
+    try runLoop { loop, kernel in
+      let folder = try TemporaryFolder()
+      let file = try folder.file([1, 2, 3])
+      defer { try? file.close() }
+      let directory = try FileDescriptor.open(FilePath(folder.path), .readOnly)
+      defer { try? directory.close() }
+      for descriptor in [file, directory] {
+        let error = await thrown { try await connect(direction, loop, descriptor) }
+        #expect(error as? EventLoopError == EventLoopError(.invalidArgument, ""))
+        #expect(try !descriptor.isNonBlocking)
+      }
+      #expect(kernel.count(of: .setNonBlocking) == 0)
+    }
+  }
+
+  @Test("a closed descriptor is an error", arguments: ["read", "write"])
+  func refusesClosed(_ direction: String) throws {
+    try runLoop { loop, kernel in
+      let error = try await ioError { try await connect(direction, loop, FileDescriptor(rawValue: -1)) }
+      #expect(error.code == .badFileDescriptor && error.subject == "descriptor -1")
+    }
+  }
+
+  @Test("a transport's descriptor is refused, by transports and by watchers")
+  func refusesOwned() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await PipeKind.socketPair.reader(loop, kernel)
+      let descriptor = try #require(recorder.transport.getExtraInfo(.pipe))
+      for direction in ["read", "write"] {
+        let error = await thrown { try await connect(direction, loop, descriptor) }
+        #expect(error as? EventLoopError == EventLoopError(.descriptorInUse, ""))
+      }
+      #expect(throws: EventLoopError(.descriptorInUse, "")) { try loop.addReader(descriptor) {} }
+      try peer.send("still alive")
+      try await loop.until { recorder.text == "still alive" }
+    }
+  }
+
+  @Test("when the factory throws, the descriptor stays the caller's, as it was", arguments: ["read", "write"])
+  func factoryThrows(_ direction: String) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.pipe.open()
+      let descriptor = direction == "read" ? reading : writing
+      let error = await thrown {
+        if direction == "read" {
+          _ = try await loop.connectReadPipe({ () throws -> ReadRecorder in throw TestError() }, descriptor)
+        } else {
+          _ = try await loop.connectWritePipe({ () throws -> WriteRecorder in throw TestError() }, descriptor)
+        }
+      }
+      #expect(error as? TestError != nil)
+      #expect(try !descriptor.isNonBlocking)
+      try reading.close()
+      try writing.close()
+    }
+  }
+
+  @Test("when the mode cannot be set, the descriptor stays the caller's", arguments: ["read", "write"])
+  func modeCannotBeSet(_ direction: String) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.pipe.open()
+      let descriptor = direction == "read" ? reading : writing
+      kernel.inject(.permissionDenied, into: .setNonBlocking)
+      let error = try await ioError { try await connect(direction, loop, descriptor) }
+      #expect(error.code == .permissionDenied)
+      #expect(error.operation == (direction == "read" ? "connectReadPipe" : "connectWritePipe"))
+      #expect(try !descriptor.isNonBlocking)
+      // Not claimed either.
+      if direction == "read" { _ = try loop.addReader(descriptor) {} }
+      try loop.removeReader(descriptor)
+      try reading.close()
+      try writing.close()
+    }
+  }
+
+  @Test("a poller that refuses ends the transport with that error", arguments: PipeKind.allCases)
+  func pollerRefuses(_ kind: PipeKind) throws {
+    try runLoop { loop, kernel in
+      kernel.inject(.noSpace, into: .add)
+      let (recorder, _) = try await kind.reader(loop, kernel)
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls == [.made, .lost(.noSpace)])
+    }
+  }
+
+  @Test("EPERM of the poller is an error but for devices", arguments: [PipeKind.pipe, .terminal])
+  func pollerForbids(_ kind: PipeKind) throws {
+    try runLoop { loop, kernel in
+      kernel.inject(.notPermitted, into: .add)
+      let (recorder, peer) = try await kind.reader(loop, kernel)
+      if kind == .terminal {
+        // Looked at in each iteration instead.
+        try await loop.turn()
+        #expect(kernel.count(of: .read) > 1)
+        try peer.send("seen")
+        try await loop.until { recorder.text == "seen" }
+        recorder.transport.close()
+      }
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls.last == .lost(kind == .terminal ? nil : .notPermitted))
+    }
+  }
+
+  @Test("the blocking mode is put back, whichever way the transport ends", arguments: PipeKind.allCases)
+  func restoresMode(_ kind: PipeKind) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try kind.open()
+      let readingToo = try reading.duplicate()
+      let writingToo = try writing.duplicate()
+      kernel.enrol(reading)
+      kernel.enrol(writing)
+      let reader = ReadRecorder()
+      let writer = WriteRecorder()
+      _ = try await loop.connectReadPipe({ reader }, reading)
+      _ = try await loop.connectWritePipe({ writer }, writing)
+      #expect(try readingToo.isNonBlocking && writingToo.isNonBlocking)
+      reader.transport.close()
+      writer.transport.abort()
+      try await loop.until { reader.isLost && writer.isLost }
+      #expect(try !readingToo.isNonBlocking && !writingToo.isNonBlocking)
+      try readingToo.close()
+      try writingToo.close()
+    }
+  }
+
+  @Test("the blocking mode is put back when the loop closes")
+  func restoresModeAtClose() throws {
+    let (reading, writing) = try PipeKind.pipe.open()
+    let duplicate = try reading.duplicate()
+    try runLoop { loop, kernel in
+      kernel.enrol(reading)
+      _ = try await loop.connectReadPipe(ReadRecorder.init, reading)
+      #expect(try duplicate.isNonBlocking)
+    }
+    #expect(try !duplicate.isNonBlocking)
+    try duplicate.close()
+    try writing.close()
+  }
+
+  @Test("a descriptor that came non-blocking stays so")
+  func keepsNonBlocking() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.pipe.open()
+      try LinuxKernel.shared.setNonBlocking(reading, true)
+      let duplicate = try reading.duplicate()
+      kernel.enrol(reading)
+      let recorder = ReadRecorder()
+      _ = try await loop.connectReadPipe({ recorder }, reading)
+      try writing.close()
+      try await loop.until { recorder.isLost }
+      #expect(try duplicate.isNonBlocking)
+      try duplicate.close()
+    }
+  }
+
+  @Test(
+    "transports that share an open file keep it non-blocking until the last of them ends", arguments: [true, false])
+  func sharedFile(readerFirst: Bool) throws {
+    try runLoop { loop, kernel in
+      let (terminal, far) = try PipeKind.terminal.open()
+      let peer = PipePeer(far, kernel)
+      let third = try terminal.duplicate()
+      let input = terminal
+      let output = try terminal.duplicate()
+      kernel.enrol(input)
+      kernel.enrol(output)
+      let reader = ReadRecorder()
+      let writer = WriteRecorder()
+      _ = try await loop.connectReadPipe({ reader }, input)
+      _ = try await loop.connectWritePipe({ writer }, output)
+      if readerFirst { reader.transport.close() } else { writer.transport.close() }
+      try await loop.until { readerFirst ? reader.isLost : writer.isLost }
+      #expect(try third.isNonBlocking, "the other one still needs it")
+      if readerFirst {
+        writer.transport.write("on")
+        #expect(try await peer.receive(2, on: loop) == Array("on".utf8))
+        writer.transport.close()
+      } else {
+        try peer.send("on")
+        try await loop.until { reader.text == "on" }
+        reader.transport.close()
+      }
+      try await loop.until { reader.isLost && writer.isLost }
+      #expect(try !third.isNonBlocking)
+      try third.close()
+    }
+  }
+
+  @Test("21: a loop that closes lets go of its pipes, and says so in debug mode")
+  func loopCloses() throws {
+    var reader: ReadRecorder? = ReadRecorder()
+    var writer: WriteRecorder? = WriteRecorder()
+    weak let weakReader = reader
+    weak let weakWriter = writer
+    let first = try PipeKind.pipe.open()
+    let second = try PipeKind.pipe.open()
+    try runLoop { [reader, writer] loop, kernel in
+      guard let reader, let writer else { return }
+      loop.debug = true
+      kernel.enrol(first.reading)
+      kernel.enrol(second.writing)
+      _ = try await loop.connectReadPipe({ reader }, first.reading)
+      _ = try await loop.connectWritePipe({ writer }, second.writing)
+      writer.transport.write(pattern(plenty))
+    }
+    try first.writing.close()
+    try second.reading.close()
+    #expect(reader?.calls == [.made] && writer?.calls == [.made, .pause])
+    #expect(!CapturedLog.matching("a read pipe (").isEmpty && !CapturedLog.matching("a write pipe (").isEmpty)
+    // Harmless, and at last released.
+    reader?.transport.close()
+    reader?.transport.resumeReading()
+    writer?.transport.write("late")
+    writer?.transport.close()
+    #expect(writer?.transport.writeBufferSize == 0)
+    reader?.forgetTransport()
+    writer?.forgetTransport()
+    reader = nil
+    writer = nil
+    #expect(weakReader == nil && weakWriter == nil)
+  }
+
+  @Test("protocol and transport are let go of after the end")
+  func letGo() throws {
+    try runLoop { loop, kernel in
+      weak var weakReader: ReadRecorder?
+      weak var weakWriter: WriteRecorder?
+      weak var weakReadTransport: ReadPipeTransport?
+      weak var weakWriteTransport: WritePipeTransport?
+      func run() async throws {
+        let (reader, _) = try await PipeKind.pipe.reader(loop, kernel)
+        let (writer, _) = try await PipeKind.pipe.writer(loop, kernel)
+        (weakReader, weakWriter) = (reader, writer)
+        (weakReadTransport, weakWriteTransport) = (reader.transport, writer.transport)
+        reader.transport.close()
+        writer.transport.close()
+        try await loop.until { reader.isLost && writer.isLost }
+        reader.forgetTransport()
+        writer.forgetTransport()
+      }
+      try await run()
+      try await loop.turn()
+      #expect(weakReader == nil && weakWriter == nil && weakReadTransport == nil && weakWriteTransport == nil)
+    }
+  }
+
+  @Test("what made the pipe is told of its end, once the descriptor is closed")
+  func endHook() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.pipe.open()
+      kernel.enrol(reading)
+      kernel.enrol(writing)
+      for descriptor in [reading, writing] { try LinuxKernel.shared.setNonBlocking(descriptor, true) }
+      var ended: [String] = []
+      let reader = ReadPipeTransport(loop, reading, restoresFlags: false) { _ in
+        #expect(!kernel.openDescriptors.contains(reading.rawValue))
+        ended.append("read")
+      }
+      let writer = WritePipeTransport(loop, writing, restoresFlags: false) { _ in
+        #expect(!kernel.openDescriptors.contains(writing.rawValue))
+        ended.append("write")
+      }
+      reader.start(ReadRecorder())
+      writer.start(WriteRecorder())
+      writer.close()
+      try await loop.until { ended.count == 2 }
+      try await loop.turn()
+      #expect(ended == ["write", "read"])
+    }
+  }
+}
