@@ -10,6 +10,7 @@ struct Tour {
     Chapter(title: "Tasks", steps: taskSteps),
     Chapter(title: "TCP", steps: connectionSteps),
     Chapter(title: "Datagrams", steps: datagramSteps),
+    Chapter(title: "Pipes", steps: pipeSteps),
     Chapter(title: "When things end", steps: endingSteps),
   ]
 
