@@ -79,6 +79,7 @@ let package = Package(
     .example("udp-echo-server"),
     .example("udp-echo-client"),
     .example("shared-port"),
+    .example("shell-pipeline"),
     .example("tour"),
   ]
 )

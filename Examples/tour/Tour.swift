@@ -11,6 +11,7 @@ struct Tour {
     Chapter(title: "TCP", steps: connectionSteps),
     Chapter(title: "Datagrams", steps: datagramSteps),
     Chapter(title: "Pipes", steps: pipeSteps),
+    Chapter(title: "Child processes", steps: processSteps),
     Chapter(title: "When things end", steps: endingSteps),
   ]
 

@@ -11,7 +11,8 @@ enum ChildStreams {
 struct ChildDescriptors {
   /// What the child gets, under its own numbers.
   private(set) var table: [(number: Int32, source: FileDescriptor)] = []
-  /// Our ends of pipes, by the child's number, non-blocking. A terminal's is at 1 to read, and at 0 to write.
+  /// Our ends of pipes, by the child's number, non-blocking. A terminal's is at 1 to read, at 0 to write, and at 2 to
+  /// keep the terminal from being hung up.
   private(set) var ours: [Int32: FileDescriptor] = [:]
   /// Those that were opened for the child alone.
   private var theirs: [FileDescriptor] = []
@@ -71,7 +72,11 @@ struct ChildDescriptors {
     theirs.append(terminal)
     for number in 0..<3 { table.append((Int32(number), terminal)) }
     // Reading and writing are watched on a number each.
-    ours[0] = try ioCall("dup", "descriptor \(master.rawValue)") { () throws(Errno) in try kernel.duplicate(master) }
+    for number: Int32 in [0, 2] {
+      ours[number] = try ioCall("dup", "descriptor \(master.rawValue)") { () throws(Errno) in
+        try kernel.duplicate(master)
+      }
+    }
   }
 
   private mutating func give(_ descriptor: FileDescriptor, as number: Int32) {

@@ -109,4 +109,4 @@ extension EventLoop {
   }
 }
 
-private let shell = "/bin/sh"
+let shell = "/bin/sh"

@@ -30,9 +30,12 @@ public final class SubprocessTransport: BaseTransport {
   /// Ties the protocol to the process, by pipes or by a terminal.
   func start(_ receiver: any SubprocessProtocol, _ descriptors: [Int32: FileDescriptor], isTerminal: Bool) {
     self.receiver = receiver
-    forgetCloseHook = loop.onClose { [self] in self.receiver = nil }
-    if isTerminal, let reading = descriptors[1], let writing = descriptors[0] {
-      let terminal = TerminalTransport(loop, reading: reading, writing: writing)
+    forgetCloseHook = loop.onClose { [self] in
+      self.receiver = nil
+      terminal?.letGo()
+    }
+    if isTerminal, let reading = descriptors[1], let writing = descriptors[0], let keeping = descriptors[2] {
+      let terminal = TerminalTransport(loop, reading: reading, writing: writing, keeping: keeping)
       for number in 0..<3 { pipes[Int32(number)] = terminal }
       terminal.start(ChildPipe(self, 1))
     } else {
@@ -144,6 +147,7 @@ public final class SubprocessTransport: BaseTransport {
   // MARK: What happens
 
   private func processExited() {
+    terminal?.letGo()
     do { try receiver?.processExited() } catch { report("processExited", error) }
     let isDone = state.exited()
     exitWaiters.resumeAll()

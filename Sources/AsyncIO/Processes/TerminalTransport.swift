@@ -12,6 +12,9 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
   private let loop: EventLoop
   /// The reader's, which closes it.
   private let master: FileDescriptor
+  /// Ours until the process has ended, or the program hangs up. A process that closes its streams on the way out must not
+  /// be killed by the hang-up that the last master's end is.
+  private var keeper: FileDescriptor?
   private var openHalves = 2
   /// Why reading failed; an end is no failure.
   private var error: (any Error)?
@@ -20,9 +23,10 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
   /// Who is told of data, of flow control, and of the end; nil afterwards.
   private var receiver: (any TerminalProtocol)?
 
-  init(_ loop: EventLoop, reading: FileDescriptor, writing: FileDescriptor) {
+  init(_ loop: EventLoop, reading: FileDescriptor, writing: FileDescriptor, keeping: FileDescriptor) {
     self.loop = loop
     master = reading
+    keeper = keeping
     reader = ReadPipeTransport(loop, reading, kind: .characterDevice, restoresFlags: false)
     writer = WritePipeTransport(loop, writing, kind: .characterDevice, restoresFlags: false)
   }
@@ -54,6 +58,13 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
     let receiver = receiver
     self.receiver = nil
     receiver?.terminalEnded(error)
+  }
+
+  /// Lets the terminal go as soon as both halves do.
+  func letGo() {
+    guard let keeper else { return }
+    self.keeper = nil
+    try? loop.kernel.close(keeper)
   }
 
   /// Tells the terminal its size; programs in the foreground get a `SIGWINCH` when it has changed.
@@ -94,12 +105,14 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
   /// Hangs up: reading ends now, the rest once everything is written. The session's processes get a `SIGHUP`.
   public func close() {
     wasClosed = true
+    letGo()
     reader.close()
     writer.close()
   }
 
   public func abort() {
     wasClosed = true
+    letGo()
     reader.close()
     writer.abort()
   }

@@ -25,6 +25,10 @@ public final class StreamReader {
   private var ownsTransport = false
   /// Whether we paused the transport.
   private var isPaused = false
+  /// Whether somebody waits for all there is, whatever the limit: then the transport is not paused.
+  var collects = false {
+    didSet { if collects { resumeTransport() } }
+  }
 
   /// Makes a reader that is fed by hand, with ``feedData(_:)-([UInt8])`` and ``feedEOF()``.
   ///
@@ -69,7 +73,7 @@ public final class StreamReader {
     guard bytes.count > 0 else { return }
     buffer.append(bytes)
     wake()
-    if !isPaused, buffer.count > 2 * limit, let transport {
+    if !isPaused, !collects, buffer.count > 2 * limit, let transport {
       transport.pauseReading()
       isPaused = true
     }
