@@ -32,6 +32,8 @@ public final class EventLoop {
   lazy var datagramBatch = DatagramBatch()
   /// The custom handler; nil for the default one.
   var exceptionHandler: ExceptionHandler?
+  /// The signals that the loop handles; nil while there are none.
+  var signalHandlers: SignalHandlers?
   /// Told when the loop closes: what waits for it elsewhere must not wait for ever.
   var closeHooks: [Int: () -> Void] = [:]
   var nextCloseHook = 0
@@ -107,6 +109,7 @@ public final class EventLoop {
   private func tearDown() {
     core.close()
     for watcher in readiness.removeAll() { watcher.loopWasClosed() }
+    signalHandlers = nil
     poller.close()
     let hooks = closeHooks
     closeHooks.removeAll()

@@ -24,6 +24,10 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let invalidArgument = Code(name: "invalidArgument")
     /// The server is closed, or serves already.
     public static let serverState = Code(name: "serverState")
+    /// The signal is none, or one that nobody can handle.
+    public static let invalidSignal = Code(name: "invalidSignal")
+    /// Another loop of the process handles the signal.
+    public static let signalInUse = Code(name: "signalInUse")
     /// The kernel cannot send this file to this socket by itself, and the caller refused the fallback.
     public static let sendFileNotAvailable = Code(name: "sendFileNotAvailable")
     /// The transport is closing, or its write side was ended.

@@ -68,6 +68,13 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
   func fileStatus(_ path: String) throws(Errno) -> FileStatus
   func unlink(_ path: String) throws(Errno)
 
+  /// What the process does on a signal.
+  func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition
+  /// Has the process do something else on a signal.
+  ///
+  /// - Returns: what it did before.
+  func setSignalDisposition(_ signal: Signal, _ disposition: SignalDisposition) throws(Errno) -> SignalDisposition
+
   /// A counter that becomes readable when something was added to it. Signal handlers write to it.
   func makeCounter() throws(Errno) -> FileDescriptor
   func drainCounter(_ descriptor: FileDescriptor)

@@ -218,6 +218,23 @@
       _ = try systemCall { unsafe Glibc.unlink(path) }
     }
 
+    package func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition {
+      var current = sigaction()
+      _ = try systemCall { unsafe sigaction(signal.rawValue, nil, &current) }
+      return SignalDisposition(current)
+    }
+
+    package func setSignalDisposition(
+      _ signal: Signal, _ disposition: SignalDisposition
+    ) throws(Errno) -> SignalDisposition {
+      var former = sigaction()
+      // The kernel copies both.
+      _ = try systemCall {
+        unsafe withUnsafePointer(to: disposition.action) { unsafe sigaction(signal.rawValue, $0, &former) }
+      }
+      return SignalDisposition(former)
+    }
+
     package func makeCounter() throws(Errno) -> FileDescriptor {
       FileDescriptor(rawValue: try systemCall { casyncio_counter() })
     }

@@ -91,6 +91,13 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     (1..<32).contains(rawValue) || (__libc_current_sigrtmin()...__libc_current_sigrtmax()).contains(rawValue)
   }
 
+  /// Whether a program can have it delivered and go on. What a thread raises by a mistake of its own it raises again as
+  /// soon as the handler returns.
+  var isHandleable: Bool {
+    let faults: [Signal] = [.segmentationFault, .busError, .arithmeticError, .illegalInstruction, .trap]
+    return isValid && self != .kill && self != .stop && !faults.contains(self)
+  }
+
   /// The constant's name and what it means: `SIGINT (Interrupt)`.
   public var description: String {
     guard isValid else { return "signal \(rawValue)" }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import SystemPackage
-
 extension EventLoop {
   /// How ``EventLoop/run(_:_:)`` sets up a loop and the process around it.
   public struct Configuration: Sendable {
@@ -52,15 +50,21 @@ extension EventLoop {
   /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
   package func runMain<R>(handlesInterrupt: Bool, _ body: @escaping (EventLoop) async throws -> R) throws -> R {
     let (task, outcome) = startTask { [unowned self] in try await body(self) }
-    let interrupts = handlesInterrupt ? InterruptWatch(self, cancelling: task) : nil
+    var wasInterrupted = false
+    let catchesInterrupt =
+      handlesInterrupt
+      && onInterrupt {
+        wasInterrupted = true
+        task.cancel()
+      }
     defer {
       cancelAllTasks()
-      interrupts?.end()
+      if catchesInterrupt { ignoreInterrupt() }
       close()
     }
     do {
       return try runUntilComplete(outcome)
-    } catch is CancellationError where interrupts?.wasInterrupted == true {
+    } catch is CancellationError where wasInterrupted {
       throw EventLoopError.interrupted
     }
   }
@@ -82,39 +86,5 @@ extension EventLoop {
       }
     }
     core.onTaskEnd = nil
-  }
-}
-
-/// Cancels a task on the first SIGINT, for as long as it lives.
-private final class InterruptWatch {
-  private let loop: EventLoop
-  private let counter: FileDescriptor
-  private(set) var wasInterrupted = false
-
-  /// Nil when the program handles the signal itself.
-  init?(_ loop: EventLoop, cancelling task: Task<Void, any Error>) {
-    guard let counter = try? loop.kernel.makeCounter() else { return nil }
-    self.loop = loop
-    self.counter = counter
-    guard (try? loop.addReader(counter, { [unowned self] in interrupt(task) })) != nil,
-      InterruptSignal.begin(countingOn: counter)
-    else {
-      end(restoring: false)
-      return nil
-    }
-  }
-
-  private func interrupt(_ task: Task<Void, any Error>) {
-    loop.kernel.drainCounter(counter)
-    wasInterrupted = true
-    task.cancel()
-  }
-
-  func end() { end(restoring: true) }
-
-  private func end(restoring: Bool) {
-    if restoring { InterruptSignal.end() }
-    _ = try? loop.removeReader(counter)
-    try? loop.kernel.close(counter)
   }
 }

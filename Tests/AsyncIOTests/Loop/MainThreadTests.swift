@@ -159,4 +159,37 @@ import Testing
     let run = try await run("handler")
     #expect(run.lines == ["ready", "own handler", "went on", "done"])
   }
+
+  @Test("inside a run a handler for SIGINT takes the place of the run's own, and gives it back")
+  func handlerWins() async throws {
+    let run = try await run(
+      "signals", "handler wins", interruptAt: ["handling", "own handler 1", "own handler 2", "ready"])
+    #expect(
+      run.lines == [
+        "handling", "own handler 1", "own handler 2", "own handler 3", "ready", "run threw interrupted",
+        "restored: true", "done",
+      ])
+  }
+
+  @Test("so may a handler of another loop, on another thread")
+  func otherLoopWins() async throws {
+    let run = try await run("signals", "other loop", interruptAt: ["handling", "ready"])
+    #expect(
+      run.lines == [
+        "handling", "other loop's handler", "ready", "run threw interrupted", "restored: true", "done",
+      ])
+  }
+
+  @Test("202: a child that was forked dies of a signal that its parent handles, and the parent hears nothing of it")
+  func forkedChild() async throws {
+    let run = try await run("signals", "forked")
+    #expect(run.lines == ["child: died of SIGTERM", "parent: 0 calls", "parent: 1 calls", "done"])
+  }
+
+  @Test("a program that ignores SIGINT goes on to ignore it, but for the time that it has a handler for it")
+  func ignoredInterrupt() async throws {
+    let run = try await run("signals", "ignored")
+    #expect(run.lines == ["went on", "handled", "done"])
+    #expect(run.status == 0)
+  }
 }

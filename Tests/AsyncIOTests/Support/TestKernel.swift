@@ -14,6 +14,7 @@ final class TestKernel: Kernel {
     case receiveFrom, receiveBatch, sendDatagram, sendBatch
     case spawn, spawnCopying, reap, signalChild, makePipe, openNullDevice, makeTerminal, duplicate, resizeTerminal
     case read, write, writeGathering, fileKind, setNonBlocking
+    case makeCounter, setSignalDisposition
   }
 
   private struct Injection {
@@ -289,12 +290,22 @@ final class TestKernel: Kernel {
   }
 
   func makeCounter() throws(Errno) -> FileDescriptor {
+    try enter(.makeCounter)
     let descriptor = try real.makeCounter()
     opened(descriptor.rawValue)
     return descriptor
   }
 
   func drainCounter(_ descriptor: FileDescriptor) { real.drainCounter(descriptor) }
+
+  func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition {
+    try real.signalDisposition(signal)
+  }
+
+  func setSignalDisposition(_ signal: Signal, _ disposition: SignalDisposition) throws(Errno) -> SignalDisposition {
+    try enter(.setSignalDisposition)
+    return try real.setSignalDisposition(signal, disposition)
+  }
 
   func fileStatus(_ path: String) throws(Errno) -> FileStatus { try real.fileStatus(path) }
   func unlink(_ path: String) throws(Errno) { try real.unlink(path) }

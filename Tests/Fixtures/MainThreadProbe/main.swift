@@ -147,11 +147,10 @@ func pipes() throws {
   }
 }
 
-// Whoever started us may have had the signal blocked or ignored.
-var interruptOnly = sigset_t()
-sigemptyset(&interruptOnly)
-sigaddset(&interruptOnly, SIGINT)
-pthread_sigmask(SIG_UNBLOCK, &interruptOnly, nil)
+// Whoever started us may have had signals blocked, or the one ignored.
+var none = sigset_t()
+sigemptyset(&none)
+pthread_sigmask(SIG_SETMASK, &none, nil)
 signal(SIGINT, SIG_DFL)
 
 switch CommandLine.arguments.dropFirst().first {
@@ -187,6 +186,7 @@ case "handler":
     raise(SIGINT)
     print("went on")
   }
+case "signals": try signals(CommandLine.arguments[2])
 case "throws":
   struct Failure: Error {}
   do { try EventLoop.run { _ in throw Failure() } } catch { print("threw \(error)") }

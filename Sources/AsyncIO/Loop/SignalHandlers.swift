@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// The signals that one loop handles: what the table of the process sends here becomes callbacks.
+///
+/// It exists as long as there is a signal to handle.
+final class SignalHandlers: ReadinessWatcher {
+  /// One signal, from its first handler to its removal. What was delivered and has not run yet holds on to it: it goes
+  /// to a handler that replaces the first, and to nobody after a removal.
+  private final class Registration {
+    var handle: Handle?
+    init(_ handle: Handle) { self.handle = handle }
+  }
+
+  private unowned let loop: EventLoop
+  /// The loop's, which is needed when the loop itself is past being asked.
+  private let kernel: any Kernel
+  private let queue: SignalQueue
+  private var registrations: [Signal: Registration] = [:]
+  /// What a SIGINT does that no handler is there for.
+  private var onInterrupt: (() -> Void)?
+
+  init(_ loop: EventLoop) throws(Errno) {
+    self.loop = loop
+    kernel = loop.kernel
+    queue = SignalQueue(counter: try kernel.makeCounter())
+    loop.claim(queue.counter, for: self)
+    do throws(Errno) {
+      try loop.setInterest(.read, for: queue.counter)
+    } catch {
+      close()
+      throw error
+    }
+  }
+
+  var isEmpty: Bool { registrations.isEmpty && onInterrupt == nil }
+
+  /// Sets the handler of a signal; false when it is another loop's.
+  func set(_ handle: Handle, for signal: Signal) throws(Errno) -> Bool {
+    guard try SignalTable.claim(signal, for: queue, kernel) else { return false }
+    guard let registration = registrations[signal] else {
+      registrations[signal] = Registration(handle)
+      return true
+    }
+    let old = registration.handle
+    registration.handle = handle
+    old?.cancel()
+    return true
+  }
+
+  /// Takes the handler of a signal away; false when there is none.
+  func remove(_ signal: Signal) -> Bool {
+    guard let registration = registrations.removeValue(forKey: signal) else { return false }
+    SignalTable.release(signal, by: queue, kernel)
+    let handle = registration.handle
+    registration.handle = nil
+    handle?.cancel()
+    return true
+  }
+
+  /// Has the first SIGINT call back, and the second end the process, unless a handler is set for it; false when the
+  /// program has its own.
+  func setInterrupt(_ callback: @escaping () -> Void) throws(Errno) -> Bool {
+    guard try SignalTable.claimInterrupt(for: queue, kernel) else { return false }
+    onInterrupt = callback
+    return true
+  }
+
+  func removeInterrupt() {
+    SignalTable.releaseInterrupt(by: queue, kernel)
+    onInterrupt = nil
+  }
+
+  // MARK: Delivery
+
+  var ownsDescriptor: Bool { true }
+
+  func descriptorIsReady(_ ready: Interest) {
+    kernel.drainCounter(queue.counter)
+    let isMoreLeft = queue.take(deliver)
+    // What went with a handler may have taken the last one away, and the counter with it.
+    if isMoreLeft, loop.signalHandlers === self { queue.wake() }
+    loop.discardEmptySignalHandlers()
+  }
+
+  /// Queues the handler. It is looked up when its turn comes, since it may be replaced or removed until then.
+  private func deliver(_ signal: Signal) {
+    guard let registration = registrations[signal], let handle = registration.handle else {
+      if signal == .interrupt, let onInterrupt { schedule(Handle(onInterrupt)) }
+      return
+    }
+    if handle.isCancelled {
+      _ = remove(signal)
+      return
+    }
+    let delivery = Handle(origin: handle.callSite) { [unowned loop] in
+      guard let handle = registration.handle else { return }
+      do { try handle.run() } catch { loop.reportFailure(of: handle, error) }
+    }
+    schedule(delivery)
+  }
+
+  private func schedule(_ handle: Handle) { loop.core.ready.appendDue(.callback(handle)) }
+
+  // MARK: The end
+
+  func loopWasClosed() {
+    for signal in Array(registrations.keys) { _ = remove(signal) }
+    removeInterrupt()
+    try? kernel.close(queue.counter)
+  }
+
+  /// Gives the counter back. Nothing is claimed any more, so that no signal handler knows of it.
+  func close() {
+    loop.release(queue.counter)
+    try? kernel.close(queue.counter)
+  }
+}

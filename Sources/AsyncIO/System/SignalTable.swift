@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import CAsyncIO
+import Glibc
+import Synchronization
+
+/// Which loop of the process handles which signal.
+///
+/// A signal's disposition belongs to the whole process, and its handler runs on whichever thread the kernel picks. So
+/// there is one table; changes take its lock, and the handler, which must not, sees atomics alone.
+///
+/// A loop that lets go of a signal lets go of its queue and its counter soon after, whose number will be someone
+/// else's. No handler may still be about to write to it then. Each slot counts the handlers that are between looking
+/// for the queue and having done with it, and who takes a queue out of a slot waits for that count to be zero: a handful
+/// of instructions, on another thread, that nothing can hold up.
+enum SignalTable {
+  private final class Slot: Sendable {
+    /// The queue of the loop that asked for the signal, as a pointer's bits; zero for none.
+    let handler = Atomic<UInt>(0)
+    /// The same, of the loop whose program SIGINT is to end in good order, as long as nobody asked for SIGINT.
+    let interrupted = Atomic<UInt>(0)
+    let interruptCount = Atomic(0)
+    /// How many handlers are looking at the slot at this moment.
+    let inside = Atomic(0)
+  }
+
+  private struct Claims {
+    var handlers: [Signal: SignalQueue] = [:]
+    var interrupted: SignalQueue?
+    /// What to put back.
+    var former: [Signal: SignalDisposition] = [:]
+  }
+
+  private static let claims = Mutex(Claims())
+
+  /// A slot for each signal, by number, for as long as the process lives.
+  private static let slots = (0..<65).map { _ in Slot() }
+
+  /// Whatever Swift sets up lazily is set up by a first call, which must not be made by a signal: it may take locks.
+  private static let rehearsal: Void = {
+    let queue = SignalQueue(counter: .init(rawValue: -1))
+    slots[0].handler.store(bits(of: queue), ordering: .sequentiallyConsistent)
+    signalArrived(0)
+    slots[0].handler.store(0, ordering: .sequentiallyConsistent)
+    withExtendedLifetime(queue) {}
+  }()
+
+  // MARK: Claiming
+
+  /// Sends a signal to a queue from now on; false when it goes to another one.
+  static func claim(_ signal: Signal, for queue: SignalQueue, _ kernel: any Kernel) throws(Errno) -> Bool {
+    rehearsal
+    return try claims.withLock { (claims) throws(Errno) in
+      if let owner = claims.handlers[signal] { return owner === queue }
+      let slot = slots[Int(signal.rawValue)]
+      // The queue first: once the disposition is set, no signal is lost.
+      slot.handler.store(bits(of: queue), ordering: .sequentiallyConsistent)
+      do throws(Errno) {
+        try install(signal, &claims, kernel)
+      } catch {
+        slot.handler.store(0, ordering: .sequentiallyConsistent)
+        throw error
+      }
+      claims.handlers[signal] = queue
+      return true
+    }
+  }
+
+  /// Ends the claim of a queue to a signal. Once this returns no handler knows the queue.
+  static func release(_ signal: Signal, by queue: SignalQueue, _ kernel: any Kernel) {
+    claims.withLock { claims in
+      guard claims.handlers[signal] === queue else { return }
+      claims.handlers[signal] = nil
+      if signal != .interrupt || claims.interrupted == nil { restore(signal, &claims, kernel) }
+      let slot = slots[Int(signal.rawValue)]
+      slot.handler.store(0, ordering: .sequentiallyConsistent)
+      waitForHandlers(slot, queue)
+    }
+  }
+
+  /// Sends the first SIGINT to a queue, and has the second end the process, as long as nobody claims SIGINT itself;
+  /// false when the program has a handler of its own or ignores the signal.
+  static func claimInterrupt(for queue: SignalQueue, _ kernel: any Kernel) throws(Errno) -> Bool {
+    rehearsal
+    return try claims.withLock { (claims) throws(Errno) in
+      var former = claims.former[.interrupt]
+      if former == nil { former = try kernel.signalDisposition(.interrupt) }
+      guard former?.isDefault == true, claims.interrupted == nil else { return false }
+      let slot = slots[Int(SIGINT)]
+      slot.interruptCount.store(0, ordering: .sequentiallyConsistent)
+      slot.interrupted.store(bits(of: queue), ordering: .sequentiallyConsistent)
+      do throws(Errno) {
+        try install(.interrupt, &claims, kernel)
+      } catch {
+        slot.interrupted.store(0, ordering: .sequentiallyConsistent)
+        throw error
+      }
+      claims.interrupted = queue
+      return true
+    }
+  }
+
+  /// Ends what ``claimInterrupt(for:_:)`` began. Once this returns no handler knows the queue by it.
+  static func releaseInterrupt(by queue: SignalQueue, _ kernel: any Kernel) {
+    claims.withLock { claims in
+      guard claims.interrupted === queue else { return }
+      claims.interrupted = nil
+      if claims.handlers[.interrupt] == nil { restore(.interrupt, &claims, kernel) }
+      let slot = slots[Int(SIGINT)]
+      slot.interrupted.store(0, ordering: .sequentiallyConsistent)
+      waitForHandlers(slot, queue)
+    }
+  }
+
+  private static func install(_ signal: Signal, _ claims: inout Claims, _ kernel: any Kernel) throws(Errno) {
+    let former = try kernel.setSignalDisposition(signal, .delivery)
+    if !former.isDelivery { claims.former[signal] = former }
+  }
+
+  /// Puts back what was there before, unless the program has put something else there meanwhile.
+  private static func restore(_ signal: Signal, _ claims: inout Claims, _ kernel: any Kernel) {
+    guard let former = claims.former.removeValue(forKey: signal) else { return }
+    if let current = try? kernel.signalDisposition(signal), !current.isDelivery { return }
+    _ = try? kernel.setSignalDisposition(signal, former)
+  }
+
+  private static func waitForHandlers(_ slot: Slot, _ queue: SignalQueue) {
+    // In a forked child there are no other threads, and what they were doing will never end.
+    while slot.inside.load(ordering: .sequentiallyConsistent) > 0, queue.process == getpid() {
+      sched_yield()
+    }
+  }
+
+  /// The claims keep the queue alive as long as a slot has it.
+  private static func bits(of queue: SignalQueue) -> UInt {
+    unsafe UInt(bitPattern: Unmanaged.passUnretained(queue).toOpaque())
+  }
+
+  private static func queue(_ bits: UInt) -> SignalQueue? {
+    unsafe UnsafeRawPointer(bitPattern: bits).map { unsafe Unmanaged.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  // MARK: The handler
+
+  /// What the kernel calls. Only what is safe in a signal handler: atomics that exist already, writing to a counter,
+  /// asking who we are, setting a disposition, sending a signal.
+  fileprivate static func signalArrived(_ number: Int32) {
+    let saved = errno
+    // The kernel calls this for signals that it was installed for, whose slots exist.
+    let slot = slots[Int(number)]
+    _ = slot.inside.add(1, ordering: .sequentiallyConsistent)
+    if let queue = queue(slot.handler.load(ordering: .sequentiallyConsistent)) {
+      deliver(number, to: queue)
+    } else if let queue = queue(slot.interrupted.load(ordering: .sequentiallyConsistent)) {
+      if slot.interruptCount.add(1, ordering: .sequentiallyConsistent).oldValue == 0 {
+        deliver(number, to: queue)
+      } else {
+        die(of: number)
+      }
+    }
+    _ = slot.inside.subtract(1, ordering: .sequentiallyConsistent)
+    errno = saved
+  }
+
+  private static func deliver(_ number: Int32, to queue: SignalQueue) {
+    // A child that was forked, and runs no other program yet, shares the counter with its parent, for whom the signal
+    // was not meant. Nobody in the child will handle it.
+    if queue.process == getpid() { queue.push(number) } else { die(of: number) }
+  }
+
+  /// Has the signal do what it does by default, as soon as the handler returns.
+  private static func die(of number: Int32) {
+    signal(number, SIG_DFL)
+    // Not `raise`, which in a child that shares our memory would hit the parent's thread.
+    kill(getpid(), number)
+  }
+}
+
+/// What a process does on a signal: a `sigaction`.
+@safe package struct SignalDisposition: @unchecked Sendable {
+  // Sound: a value; the functions that it points to are code, which does not go.
+  var action: sigaction
+
+  init(_ action: sigaction) { self.action = action }
+
+  /// Delivery to a loop's queue.
+  ///
+  /// All signals wait while a handler runs, so that one thread's come in the order in which the kernel takes them.
+  /// Calls that were interrupted begin anew where they can, and a thread's own signal stack is used where it has one.
+  static let delivery = {
+    var action = sigaction()
+    unsafe action.__sigaction_handler.sa_handler = { SignalTable.signalArrived($0) }
+    action.sa_flags = SA_RESTART | SA_ONSTACK
+    unsafe sigfillset(&action.sa_mask)
+    return SignalDisposition(action)
+  }()
+
+  private var handler: UInt { unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self) }
+
+  /// Whether it is the system's own for the signal.
+  var isDefault: Bool { handler == 0 }
+  /// Whether it is ours.
+  var isDelivery: Bool { handler == SignalDisposition.delivery.handler }
+}
