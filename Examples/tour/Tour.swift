@@ -12,6 +12,7 @@ struct Tour {
     Chapter(title: "Datagrams", steps: datagramSteps),
     Chapter(title: "Pipes", steps: pipeSteps),
     Chapter(title: "Child processes", steps: processSteps),
+    Chapter(title: "Threads and processes", steps: executorSteps),
     Chapter(title: "When things end", steps: endingSteps),
   ]
 

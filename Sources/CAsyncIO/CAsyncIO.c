@@ -5,6 +5,8 @@
 #if defined(__linux__)
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +21,16 @@ const char *casyncio_signal_name(int signal) { return sigabbrev_np(signal); }
 const char *casyncio_signal_meaning(int signal) { return sigdescr_np(signal); }
 
 int casyncio_is_main_thread(void) { return getpid() == (pid_t)syscall(SYS_gettid); }
+
+int casyncio_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
+
+int casyncio_processor_count(void) {
+  cpu_set_t processors;
+  if (sched_getaffinity(0, sizeof processors, &processors) == 0) return CPU_COUNT(&processors);
+  // More of them than the set has room for.
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (int)online : 1;
+}
 
 int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout) {
   return epoll_pwait2(epoll, events, capacity, timeout, NULL);

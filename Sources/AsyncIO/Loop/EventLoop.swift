@@ -37,6 +37,10 @@ public final class EventLoop {
   /// Told when the loop closes: what waits for it elsewhere must not wait for ever.
   var closeHooks: [Int: () -> Void] = [:]
   var nextCloseHook = 0
+  /// Where blocking work goes that names no executor; made when it is first needed.
+  var defaultExecutor: (any BlockingExecutor)?
+  /// Set when the default executor was shut down: it is not to be made again.
+  var isDefaultExecutorShutDown = false
 
   /// Debug mode: checks that cost time, and reports of what is easily got wrong. asyncio's `get_debug` and `set_debug`.
   ///
@@ -98,8 +102,8 @@ public final class EventLoop {
   /// Closes the loop for good. asyncio's `close`.
   ///
   /// Callbacks and timers that have not run are dropped, and what they captured is released. Transports that are still
-  /// open lose their descriptors without being told. Closing twice does nothing; closing a running loop is a
-  /// programmer error.
+  /// open lose their descriptors without being told. The default executor is shut down, and not waited for. Closing twice
+  /// does nothing; closing a running loop is a programmer error.
   public func close() {
     precondition(!isRunning, "EventLoop.close(): the loop is running; stop it first")
     guard !isClosed else { return }
@@ -114,6 +118,8 @@ public final class EventLoop {
     let hooks = closeHooks
     closeHooks.removeAll()
     for hook in hooks.values { hook() }
+    defaultExecutor?.shutdown(cancelPending: false) {}
+    defaultExecutor = nil
     exceptionHandler = nil
   }
 

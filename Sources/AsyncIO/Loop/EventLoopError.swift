@@ -32,6 +32,8 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let sendFileNotAvailable = Code(name: "sendFileNotAvailable")
     /// The transport is closing, or its write side was ended.
     public static let transportState = Code(name: "transportState")
+    /// The executor was shut down, and takes no more work.
+    public static let executorShutDown = Code(name: "executorShutDown")
   }
 
   /// What kind of error it is.
@@ -65,4 +67,6 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
   public static let foreignLoop = EventLoopError(.foreignLoop, "the future belongs to another event loop")
   /// The future already has an outcome.
   public static let invalidState = EventLoopError(.invalidState, "the future already has an outcome")
+  /// The executor was shut down, and takes no more work.
+  public static let executorShutDown = EventLoopError(.executorShutDown, "the executor was shut down")
 }

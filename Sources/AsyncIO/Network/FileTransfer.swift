@@ -2,7 +2,7 @@
 public import SystemPackage
 
 /// Reads of files for sending, which may wait for a disk.
-private let fileThreads = WorkerThreads(limit: 2)
+private let fileThreads = ThreadPoolExecutor(maxWorkers: 2, threadNamePrefix: "file")
 
 extension EventLoop {
   /// Sends a file, or a part of it, over a transport. asyncio's `sendfile`.

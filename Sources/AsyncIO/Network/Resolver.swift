@@ -2,7 +2,7 @@
 import SystemPackage
 
 /// Look-ups that may block, on a few threads of their own, so that slow name servers starve nothing else.
-private let lookUpThreads = WorkerThreads(limit: 4)
+private let lookUpThreads = ThreadPoolExecutor(maxWorkers: 4, threadNamePrefix: "resolver")
 
 extension EventLoop {
   /// Looks up the addresses of a host and a service. asyncio's `getaddrinfo`.

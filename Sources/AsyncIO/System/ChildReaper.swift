@@ -5,9 +5,9 @@
 /// Nobody waits for these threads: a child that cannot die holds up neither a loop nor the end of the process.
 enum ChildReaper {
   /// One for each child where there are no pidfds.
-  private static let watchers = WorkerThreads(limit: .max)
+  private static let watchers = WorkerThreads(limit: .max, name: "child")
   /// For children that were killed, and take a moment to die.
-  private static let buriers = WorkerThreads(limit: 32)
+  private static let buriers = WorkerThreads(limit: 32, name: "reaper")
 
   /// Calls back, on some thread, once the child has ended. It is left to be reaped.
   static func watch(_ child: Child, _ kernel: any Kernel, _ onEnd: @escaping @Sendable () -> Void) throws(IOError) {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import CAsyncIO
 import Glibc
 
-/// The process's environment variables.
+/// What the process finds around it.
 enum Environment {
-  /// The variable's text; nil when there is none.
+  /// How many processors the process may use.
+  static var processorCount: Int { Int(casyncio_processor_count()) }
+
+  /// An environment variable's text; nil when there is none.
   static func value(_ name: String) -> String? {
     // The text is copied before anybody could change it.
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 
-  /// Whether the variable exists and is not empty.
+  /// Whether the environment variable exists and is not empty.
   static func isSet(_ name: String) -> Bool {
     guard let value = unsafe getenv(name) else { return false }
     return unsafe value.pointee != 0

@@ -23,6 +23,9 @@ extension EventLoop {
     /// Whether the first SIGINT cancels the body, on the main thread, unless the program has a handler of its own. The
     /// second ends the process at once.
     public var handlesInterrupt = true
+    /// How long the end of the run waits for work in the default executor; nil for as long as it takes, zero for not at
+    /// all. What is left then is abandoned.
+    public var executorShutdownTimeout: Duration? = .seconds(300)
 
     /// The usual configuration.
     public init() {}
@@ -30,8 +33,9 @@ extension EventLoop {
 
   /// Runs a program on a fresh loop. asyncio's `run`.
   ///
-  /// When the body has ended, all tasks that are left are cancelled and awaited, and the loop is closed. On the main
-  /// thread the loop adopts the process, so that `MainActor` and every plain `Task` run on it.
+  /// When the body has ended, all tasks that are left are cancelled and awaited, the default executor is shut down, and
+  /// the loop is closed. On the main thread the loop adopts the process, so that `MainActor` and every plain `Task` run
+  /// on it.
   ///
   /// - Returns: what the body returns.
   /// - Throws: what the body throws; ``EventLoopError`` `.alreadyRunning` when a loop runs on this thread,
@@ -44,21 +48,29 @@ extension EventLoop {
     if let debug = configuration.debug { loop.debug = debug }
     let isOnMain = LoopAdoption.isOnMain
     if isOnMain { LoopAdoption.adopt(configuration.adoption) }
-    return try loop.runMain(handlesInterrupt: configuration.handlesInterrupt && isOnMain, body)
+    return try loop.runMain(
+      handlesInterrupt: configuration.handlesInterrupt && isOnMain,
+      executorShutdownTimeout: configuration.executorShutdownTimeout, body)
   }
 
   /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
-  package func runMain<R>(handlesInterrupt: Bool, _ body: @escaping (EventLoop) async throws -> R) throws -> R {
+  package func runMain<R>(
+    handlesInterrupt: Bool, executorShutdownTimeout: Duration? = Configuration().executorShutdownTimeout,
+    _ body: @escaping (EventLoop) async throws -> R
+  ) throws -> R {
     let (task, outcome) = startTask { [unowned self] in try await body(self) }
     var wasInterrupted = false
+    // The body, and after it the wait for the default executor.
+    var interruptible = task
     let catchesInterrupt =
       handlesInterrupt
       && onInterrupt {
         wasInterrupted = true
-        task.cancel()
+        interruptible.cancel()
       }
     defer {
       cancelAllTasks()
+      awaitDefaultExecutor(executorShutdownTimeout) { interruptible = $0 }
       if catchesInterrupt { ignoreInterrupt() }
       close()
     }
@@ -86,5 +98,16 @@ extension EventLoop {
       }
     }
     core.onTaskEnd = nil
+  }
+
+  /// Waits for work that the default executor still has. SIGINT ends that.
+  private func awaitDefaultExecutor(_ timeout: Duration?, _ willWait: (Task<Void, any Error>) -> Void) {
+    if defaultExecutor == nil || timeout == .zero { return }
+    let (task, outcome) = startTask { [unowned self] in try await shutdownDefaultExecutor(timeout: timeout) }
+    willWait(task)
+    while !outcome.isDone {
+      // A callback that stops the loop must not cut it short.
+      do { try runUntilComplete(outcome) } catch EventLoopError.stoppedBeforeComplete { continue } catch { return }
+    }
   }
 }

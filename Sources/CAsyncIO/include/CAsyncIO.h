@@ -23,6 +23,12 @@ const char *casyncio_signal_meaning(int signal);
 /// Whether the caller is the thread that the process began with.
 int casyncio_is_main_thread(void);
 
+/// Names the calling thread; more than fifteen bytes are refused.
+int casyncio_name_thread(const char *name);
+
+/// How many processors the process may run on; at least one.
+int casyncio_processor_count(void);
+
 /// epoll_pwait2 without a signal mask.
 int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout);
 

@@ -190,6 +190,31 @@ extension SnippetProgram {
         }
         """, "'inout sending' parameter '\\$0' cannot be .*isolated at end of function"),
     SnippetProgram(
+      "a loop in blocking work", rejected: "try await loop.runInExecutor { loop.stop() }",
+      accepted: "let door = loop.remote; try await loop.runInExecutor { try door.stop() }", Complaint.sending),
+    SnippetProgram(
+      "state that is used after blocking work captured it",
+      rejected: "let new = Counter(); try await loop.runInExecutor { new.value += 1 }; new.value += 1",
+      accepted: """
+        let new = Counter()
+        let back = try await loop.runInExecutor { new.value += 1; return new }
+        back.value += 1
+        """, Complaint.sending, onMainActor: Complaint.mainActor, isAcceptedOnMainActor: false),
+    SnippetProgram(
+      "state of the main actor in blocking work", in: .file,
+      rejected: """
+        @MainActor final class View {
+          var value = 0
+          func update(_ loop: EventLoop) async throws { try await loop.runInExecutor { self.value += 1 } }
+        }
+        """,
+      accepted: """
+        @MainActor final class View {
+          var value = 0
+          func update(_ loop: EventLoop) async throws { value += try await loop.runInExecutor { 1 } }
+        }
+        """, Complaint.mainActor),
+    SnippetProgram(
       "state of the main actor in a remote call", in: .file,
       rejected: """
         @MainActor final class View {
