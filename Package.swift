@@ -35,7 +35,8 @@ let package = Package(
   name: "swift-asyncio",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "AsyncIO", targets: ["AsyncIO"])
+    .library(name: "AsyncIO", targets: ["AsyncIO"]),
+    .library(name: "AsyncIOTLS", targets: ["AsyncIOTLS"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
@@ -55,6 +56,9 @@ let package = Package(
         .product(name: "DequeModule", package: "swift-collections"),
       ],
       swiftSettings: settings),
+    .systemLibrary(
+      name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+    .target(name: "AsyncIOTLS", dependencies: ["AsyncIO", "COpenSSL"], swiftSettings: settings),
     // Programs and modules that tests run, or are compiled with.
     .executableTarget(
       name: "MainThreadProbe", dependencies: ["AsyncIO", "MainActorModule"], path: "Tests/Fixtures/MainThreadProbe",
@@ -66,6 +70,7 @@ let package = Package(
       name: "AsyncIOTests",
       dependencies: [
         "AsyncIO",
+        "AsyncIOTLS",
         "MainThreadProbe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),

@@ -21,15 +21,23 @@ extension EventLoop {
   ///     it (250 ms there); the first to succeed wins. Nil: one address after the other.
   ///   - interleave: whether to take the addresses of IPv4 and IPv6 in turns, after so many of the preferred family.
   ///     Nil: 1 with a delay, else the resolver's order.
+  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
+  ///   - serverHostname: what the peer's certificate has to be valid for; nil means the host, empty checks no name.
+  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` when none of them answers, with the error
-  ///   of each; `CancellationError` when the task is cancelled, and then nothing is left behind; what the factory
-  ///   throws.
+  ///   of each, or when the peer goes away during the handshake or takes too long for it; ``TLSError`` when the
+  ///   handshake fails; `CancellationError` when the task is cancelled, and then nothing is left behind; what the
+  ///   factory throws.
   public func createConnection<P: StreamProtocol>(
     _ factory: () throws -> P, host: String, port: Int, family: AddressFamily = .unspecified,
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
-    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     check("createConnection")
+    let options = try TLSOptions.client(
+      "createConnection", tls, name: serverHostname, host: host, handshakeTimeout, shutdownTimeout)
     var addresses = try await lookUp(
       host: host, port: port, family: family, transportProtocol: `protocol`, flags: flags, operation: "connect")
     let turns = interleave ?? (happyEyeballsDelay == nil ? 0 : 1)
@@ -41,53 +49,85 @@ extension EventLoop {
         operation: "bind")
     }
     let socket = try await connector.connect(addresses, subject: "\(host):\(port)")
-    do {
-      return try attach(factory, socket)
-    } catch {
-      socket.close()
-      throw error
-    }
+    return try await attachNew(factory, socket, options, "createConnection")
   }
 
   /// Ties a protocol of the factory's to a socket that is connected already. asyncio's `create_connection` with `sock`.
   ///
   /// The socket is made non-blocking, and belongs to the transport from here on.
   ///
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - socket: a connected stream socket.
+  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
+  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use, not connected,
-  ///   listening or not a stream; it then stays the caller's. What the factory throws.
+  ///   listening or not a stream, or for `tls` without `serverHostname`; the socket then stays the caller's. What the
+  ///   factory throws. ``TLSError`` and ``IOError`` when the handshake fails; the socket is closed then.
   public func createConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, socket: Socket
+    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     check("createConnection")
-    return try adopt(factory, socket, "createConnection")
+    let options = try TLSOptions.client(
+      "createConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
+    return try await adopt(factory, socket, options, "createConnection")
   }
 
   /// Ties a protocol of the factory's to a socket that was accepted outside of the loop. asyncio's
   /// `connect_accepted_socket`.
   ///
-  /// - Throws: as ``createConnection(_:socket:)``.
+  /// - Parameters:
+  ///   - factory: makes the protocol.
+  ///   - socket: a connected stream socket.
+  ///   - tls: encrypts the connection, as the end that accepts; nil leaves it plain.
+  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  /// - Throws: as ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
   public func connectAcceptedSocket<P: StreamProtocol>(
-    _ factory: () throws -> P, socket: Socket
+    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
+    shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     check("connectAcceptedSocket")
-    return try adopt(factory, socket, "connectAcceptedSocket")
+    let options = try TLSOptions.server("connectAcceptedSocket", tls, handshakeTimeout, shutdownTimeout)
+    return try await adopt(factory, socket, options, "connectAcceptedSocket")
   }
 
   private func adopt<P: StreamProtocol>(
-    _ factory: () throws -> P, _ socket: Socket, _ operation: String
-  ) throws -> (transport: StreamTransport, protocol: P) {
-    try socket.requireStream(operation)
+    _ factory: () throws -> P, _ socket: Socket, _ options: TLSOptions?, _ operation: StaticString
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    try socket.requireStream("\(operation)")
     if try socket.option(.acceptsConnections) {
       throw EventLoopError(.invalidArgument, "\(operation): the socket listens; a connected one is needed")
     }
-    guard socket.remoteAddress != nil else { throw IOError(.socketNotConnected, operation, "the given socket") }
+    guard socket.remoteAddress != nil else { throw IOError(.socketNotConnected, "\(operation)", "the given socket") }
     try socket.setNonBlocking(true)
-    return try attach(factory, socket)
+    let connection = try attach(factory, socket, options?.makeStage())
+    if options != nil { try await connection.transport.waitForHandshake(operation) }
+    return connection
+  }
+
+  /// Makes protocol and transport for a socket of our own, which is closed when that fails.
+  func attachNew<P: StreamProtocol>(
+    _ factory: () throws -> P, _ socket: Socket, remoteAddress: SocketAddress? = nil, _ options: TLSOptions?,
+    _ operation: StaticString
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    let connection: (transport: StreamTransport, protocol: P)
+    do {
+      connection = try attach(factory, socket, options?.makeStage(), remoteAddress: remoteAddress)
+    } catch {
+      socket.close()
+      throw error
+    }
+    if options != nil { try await connection.transport.waitForHandshake(operation) }
+    return connection
   }
 
   /// Makes protocol and transport for a connected socket. When the factory throws, the socket is the caller's again.
   func attach<P: StreamProtocol>(
-    _ factory: () throws -> P, _ socket: Socket, remoteAddress: SocketAddress? = nil,
+    _ factory: () throws -> P, _ socket: Socket, _ stage: TLSStage? = nil, remoteAddress: SocketAddress? = nil,
     onEnd: ((StreamTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
   ) throws -> (transport: StreamTransport, protocol: P) {
     try socket.handOver("connect")
@@ -103,7 +143,7 @@ extension EventLoop {
     if remote?.port != nil { try? socket.setOption(.noDelay, true) }
     let transport = StreamTransport(self, socket, remoteAddress: remote, onEnd: onEnd)
     onStart?(transport)
-    transport.start(receiver)
+    transport.start(receiver, stage)
     return (transport, receiver)
   }
 }

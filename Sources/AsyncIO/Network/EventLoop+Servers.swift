@@ -15,27 +15,36 @@ extension EventLoop {
   ///   - reusePort: whether other sockets may listen on the same port, if they ask for it too.
   ///   - keepAlive: whether to probe silent peers.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
+  ///   - tls: encrypts the connections; nil leaves them plain. A connection's handshake comes before its
+  ///     `connectionMade`; one that fails goes to the exception handler.
+  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` with the address when one is taken or not
-  ///   ours, and then nothing is left open.
+  ///   ours, and then nothing is left open; ``EventLoopError`` `.invalidArgument` for time limits without `tls`.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, host: String? = nil, port: Int, family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true
+    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> Server {
     try await createServer(
       factory, hosts: [host ?? ""], port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
+      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
   }
 
   /// Listens on several hosts. An address that occurs twice is bound once. asyncio's `create_server`.
   ///
-  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  /// - Throws: as
+  ///   ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, hosts: [String], port: Int, family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true
+    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> Server {
     check("createServer")
+    let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
     var addresses: [AddressInfo] = []
     for host in hosts {
       let found = try await lookUp(host: host, port: port, family: family, flags: flags, operation: "bind")
@@ -43,31 +52,33 @@ extension EventLoop {
     }
     let binder = Binder(
       kernel: kernel, reuseAddress: reuseAddress ?? true, reusePort: reusePort, keepAlive: keepAlive)
-    return try makeServer(factory, try binder.bind(addresses), backlog: backlog, startServing: startServing)
+    return try makeServer(factory, try binder.bind(addresses), options, backlog: backlog, startServing: startServing)
   }
 
   /// Listens on a socket that is bound already. asyncio's `create_server` with `sock`.
   ///
   /// The socket is made non-blocking, keeps its descriptor, and belongs to the server from here on.
   ///
-  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use or not a stream;
-  ///   it then stays the caller's.
+  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use or not a stream,
+  ///   or for time limits without `tls`; the socket then stays the caller's.
   public func createServer<P: StreamProtocol>(
-    _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, startServing: Bool = true
+    _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, startServing: Bool = true,
+    tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> Server {
     check("createServer")
+    let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
     try socket.requireStream("createServer")
     if socket.remoteAddress != nil {
       throw EventLoopError(.invalidArgument, "createServer: the socket is connected; a listening one is needed")
     }
     try socket.setNonBlocking(true)
-    return try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
+    return try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
   }
 
   func makeServer<P: StreamProtocol>(
-    _ factory: @escaping () throws -> P, _ sockets: [Socket], backlog: Int, startServing: Bool
+    _ factory: @escaping () throws -> P, _ sockets: [Socket], _ options: TLSOptions?, backlog: Int, startServing: Bool
   ) throws -> Server {
-    let server = try Server(self, sockets, backlog: backlog, factory)
+    let server = try Server(self, sockets, backlog: backlog, options, factory)
     guard startServing else { return server }
     do {
       try server.startServing()

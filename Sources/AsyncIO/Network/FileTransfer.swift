@@ -7,8 +7,8 @@ private let fileThreads = ThreadPoolExecutor(maxWorkers: 2, threadNamePrefix: "f
 extension EventLoop {
   /// Sends a file, or a part of it, over a transport. asyncio's `sendfile`.
   ///
-  /// What was written before goes first. The kernel copies straight from the file to the socket; where it cannot, the
-  /// bytes are read and written instead. While it goes on, nothing else may be written to the transport; closing it, or
+  /// What was written before goes first. The kernel copies straight from the file to the socket; where it cannot, as
+  /// over TLS, the bytes are read and written instead. While it goes on, nothing else may be written to the transport; closing it, or
   /// ending its write side, waits for the file as for buffered bytes.
   ///
   /// - Parameters:
@@ -29,6 +29,7 @@ extension EventLoop {
     try transport.beginFileTransfer()
     defer { transport.endFileTransfer() }
     try await transport.waitUntilFlushed()
+    if let tls = transport.tls { return try await copy(part, to: transport, tls, fallback: fallback) }
     let target = FileTarget(
       socket: transport.socket, checkOpen: transport.checkOpen, waitUntilWritable: transport.waitUntilWritable)
     return try await transfer(part, to: target, fallback: fallback)
@@ -94,6 +95,26 @@ extension EventLoop {
         try await sleep(for: .zero)
         share = EventLoop.fileShare
       }
+    }
+    return part.sent
+  }
+
+  /// Reads, encrypts and writes: the kernel knows nothing of the encryption.
+  private func copy(
+    _ part: FilePart, to transport: StreamTransport, _ stage: TLSStage, fallback: Bool
+  ) async throws -> Int {
+    guard fallback else {
+      throw EventLoopError(.sendFileNotAvailable, "sendFile: the kernel cannot encrypt what it sends")
+    }
+    var part = part
+    defer { if part.sent > 0 { try? kernel.seekFile(part.file, to: part.position) } }
+    while part.left > 0 {
+      let chunk = try await read(part)
+      if chunk.isEmpty { break }
+      try transport.checkOpen()
+      transport.writeEncrypted(chunk.span, stage)
+      part.sent += chunk.count
+      try await transport.waitUntilFlushed()
     }
     return part.sent
   }

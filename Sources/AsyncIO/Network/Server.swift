@@ -21,22 +21,24 @@ public final class Server {
   private var isServingForever = false
 
   init<P: StreamProtocol>(
-    _ loop: EventLoop, _ sockets: [Socket], backlog: Int, _ factory: @escaping () throws -> P
+    _ loop: EventLoop, _ sockets: [Socket], backlog: Int, _ options: TLSOptions?, _ factory: @escaping () throws -> P
   ) throws {
     self.loop = loop
     for socket in sockets { try socket.handOver("createServer") }
     // The listeners keep the server alive as long as it serves.
     listeners = sockets.map { socket in
-      Listener(loop, socket, backlog: backlog) { self.accept($0, $1, factory) }
+      Listener(loop, socket, backlog: backlog) { self.accept($0, $1, options, factory) }
     }
   }
 
   private func accept<P: StreamProtocol>(
-    _ socket: Socket, _ address: SocketAddress?, _ factory: () throws -> P
+    _ socket: Socket, _ address: SocketAddress?, _ options: TLSOptions?, _ factory: () throws -> P
   ) {
     do {
+      let stage = try options?.makeStage()
+      stage?.isAwaited = false
       _ = try loop.attach(
-        factory, socket, remoteAddress: address,
+        factory, socket, stage, remoteAddress: address,
         onEnd: { [self] transport in
           connections[ObjectIdentifier(transport)] = nil
           wakeIfOver()
@@ -44,7 +46,8 @@ public final class Server {
         onStart: { [self] transport in connections[ObjectIdentifier(transport)] = transport })
     } catch {
       socket.close()
-      var context = ExceptionContext(message: "the protocol factory of a server threw", error: error)
+      let culprit = error is TLSError ? "the TLS provider" : "the protocol factory"
+      var context = ExceptionContext(message: "\(culprit) of a server threw", error: error)
       context.socket = socket
       loop.callExceptionHandler(context)
     }

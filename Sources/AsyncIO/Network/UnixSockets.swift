@@ -8,20 +8,29 @@ extension EventLoop {
   /// - Parameters:
   ///   - factory: makes the protocol.
   ///   - path: a socket file, or with a leading `\0` a name in Linux's abstract space.
-  /// - Throws: ``IOError`` for `connect`, with the path; what the factory throws; `CancellationError`.
+  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
+  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  /// - Throws: ``IOError`` for `connect`, with the path; what the factory throws; `CancellationError`;
+  ///   ``EventLoopError`` `.invalidArgument` for `tls` without `serverHostname`; ``TLSError`` and ``IOError`` when the
+  ///   handshake fails.
   public func createUnixConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, path: String
+    _ factory: () throws -> P, path: String, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     check("createUnixConnection")
+    let options = try TLSOptions.client(
+      "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
     let address = try unixAddress(path, "connect")
     let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)
     do {
       try await connect(socket, to: address)
-      return try attach(factory, socket, remoteAddress: address)
     } catch {
       socket.close()
       throw error
     }
+    return try await attachNew(factory, socket, remoteAddress: address, options, "createUnixConnection")
   }
 
   /// Listens on a unix socket, and calls the factory for each connection. asyncio's `create_unix_server`.
@@ -35,13 +44,18 @@ extension EventLoop {
   ///   - backlog: how many connections the kernel keeps waiting, and how many one readiness accepts.
   ///   - cleanupSocket: whether to remove the file at close.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
+  ///   - tls: encrypts the connections; nil leaves them plain.
+  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``IOError`` for `bind`, with the path: `EADDRINUSE` when somebody listens there, or when a file is there
   ///   that is no socket.
   public func createUnixServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, path: String, backlog: Int = 100, cleanupSocket: Bool = true,
-    startServing: Bool = true
+    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
+    shutdownTimeout: Duration? = nil
   ) async throws -> Server {
     check("createUnixServer")
+    let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
     let address = try unixAddress(path, "bind")
     try SocketFile.removeStale(at: address, .stream, kernel: kernel)
     let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)
@@ -49,7 +63,7 @@ extension EventLoop {
       try socket.bind(to: address)
       let file = SocketFile(of: address, kernel: kernel)
       do {
-        let server = try makeServer(factory, [socket], backlog: backlog, startServing: startServing)
+        let server = try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
         if cleanupSocket, let file { server.onClose = file.remove }
         return server
       } catch {

@@ -7,31 +7,36 @@ extension EventLoop {
   /// Connects to a host and port. asyncio's `open_connection`.
   ///
   /// The limit is the reader's, in bytes. The other arguments are those of
-  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:)``.
+  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
   ///
-  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:)``; ``EventLoopError``
+  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``; ``EventLoopError``
   ///   `.invalidArgument` for a limit of zero or less.
   public func openConnection(
     host: String, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
-    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     // Before the connection, so that a limit of no use costs none.
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createConnection(
       { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
-      localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave)
+      localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave, tls: tls,
+      serverHostname: serverHostname, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
     return (connection.reader, StreamWriter(transport, connection.flow))
   }
 
   /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
   ///
-  /// - Throws: as ``createConnection(_:socket:)``.
+  /// - Throws: as ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
   public func openConnection(
-    socket: Socket, limit: Int = StreamReader.defaultLimit
+    socket: Socket, limit: Int = StreamReader.defaultLimit, tls: (any TLSProvider)? = nil,
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
-    let (transport, _) = try await createConnection({ connection }, socket: socket)
+    let (transport, _) = try await createConnection(
+      { connection }, socket: socket, tls: tls, serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
+      shutdownTimeout: shutdownTimeout)
     return (connection.reader, StreamWriter(transport, connection.flow))
   }
 
@@ -41,40 +46,47 @@ extension EventLoop {
   /// handler throws goes to the exception handler, and its connection is closed.
   ///
   /// The limit is the readers', in bytes. The other arguments are those of
-  /// ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  /// ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   ///
-  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func startServer(
     host: String? = nil, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, _ handler: @escaping StreamHandler
+    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
       streamFactory(limit, handler), host: host, port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
+      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
   }
 
   /// Listens on several hosts, and runs the handler as a task for each connection. asyncio's `start_server`.
   ///
-  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:)``.
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func startServer(
     hosts: [String], port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, _ handler: @escaping StreamHandler
+    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
       streamFactory(limit, handler), hosts: hosts, port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
+      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
   }
 
   /// Listens on a socket that is bound already. asyncio's `start_server` with `sock`.
   ///
-  /// - Throws: as ``createServer(_:socket:backlog:startServing:)``.
+  /// - Throws: as ``createServer(_:socket:backlog:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func startServer(
     socket: Socket, limit: Int = StreamReader.defaultLimit, backlog: Int = 100, startServing: Bool = true,
+    tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
     _ handler: @escaping StreamHandler
   ) async throws -> Server {
-    try await createServer(streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing)
+    try await createServer(
+      streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing, tls: tls,
+      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
   }
 
   func streamFactory(

@@ -64,6 +64,12 @@ public final class StreamReader {
     if let error { setError(error) } else { feedEOF() }
   }
 
+  /// Takes away what was not read yet: it belongs to someone else.
+  func takeUnread() -> [UInt8] {
+    defer { resumeTransport() }
+    return buffer.takeAll()
+  }
+
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: [UInt8]) { feedData(bytes.span) }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import SystemPackage
 
 /// Where a loop's reads land: memory that is touched only as far as data arrives.
 ///
@@ -15,10 +14,13 @@ final class ReadBuffer {
 
   deinit { unsafe bytes.deallocate() }
 
-  /// Has a system call fill the buffer from its start.
+  /// Has a call fill the buffer from its start.
   ///
-  /// - Returns: how many bytes it put there.
-  func fill(_ call: (inout MutableSpan<UInt8>) throws(Errno) -> Int) throws(Errno) -> Int {
+  /// - Returns: what the call does: how many bytes it put there.
+  @inline(__always)
+  func fill<Answer, Failure: Error>(
+    _ call: (inout MutableSpan<UInt8>) throws(Failure) -> Answer
+  ) throws(Failure) -> Answer {
     var span = unsafe MutableSpan(_unsafeElements: bytes)
     return try call(&span)
   }

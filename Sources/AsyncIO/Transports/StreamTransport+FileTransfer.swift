@@ -7,6 +7,9 @@ extension StreamTransport {
     guard state.acceptsWrites else {
       throw EventLoopError(.transportState, "sendFile: the transport is closing, or its write side was ended")
     }
+    guard !state.isHandshaking else {
+      throw EventLoopError(.transportState, "sendFile: the transport is in the middle of a TLS handshake")
+    }
     guard !isSendingFile else {
       throw EventLoopError(.transportState, "sendFile: the transport sends another file already")
     }
@@ -22,7 +25,7 @@ extension StreamTransport {
 
   /// Suspends the task until what was written before is out.
   func waitUntilFlushed() async throws {
-    while !buffer.isEmpty { try await waitUntilWritable() }
+    while hasBytesForKernel { try await waitUntilWritable() }
     try checkOpen()
   }
 

@@ -15,7 +15,11 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   /// Who is called; nil after `connectionLost`.
   private var receiver: (any StreamProtocol)?
   /// The receiver once more, where it brings its own buffer.
-  private var bufferedReceiver: (any BufferedProtocol)?
+  private(set) var bufferedReceiver: (any BufferedProtocol)?
+  /// Encrypts and decrypts; nil on a plain connection, and once the connection is lost.
+  var tls: TLSStage?
+  /// Whether the protocol was told of the connection, and so has to be told of its end.
+  private(set) var wasMade = false
   /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
   public let remoteAddress: SocketAddress?
   private var cachedLocalAddress: SocketAddress?
@@ -37,12 +41,18 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     self.onEnd = onEnd
   }
 
-  /// Ties the protocol to the transport: tells it of the connection, then starts to read.
-  func start(_ receiver: any StreamProtocol) {
+  /// Ties the protocol to the transport: tells it of the connection, after the handshake of TLS if there is to be one,
+  /// then starts to read.
+  func start(_ receiver: any StreamProtocol, _ stage: TLSStage? = nil) {
     loop.claim(socket.descriptor, for: self)
     setReceiver(receiver)
+    if let stage { beginHandshake(stage) } else { start() }
+  }
+
+  func start() {
+    wasMade = true
     do {
-      try receiver.connectionMade(self)
+      try receiver?.connectionMade(self)
     } catch {
       protocolFailed("connectionMade", error)
     }
@@ -93,10 +103,15 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   public func resumeReading() {
     loop.checkThread("StreamTransport.resumeReading")
     state.resumeReading()
+    if let tls { scheduleHeldBytes(tls) }
     updateInterest()
   }
 
   private func read() {
+    if let tls {
+      readEncrypted(tls)
+      return
+    }
     if bufferedReceiver != nil {
       readIntoProtocolsBuffer()
       return
@@ -121,39 +136,16 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     }
   }
 
-  private func readIntoProtocolsBuffer() {
-    var outcome: Result<Int, Errno>?
-    do {
-      try bufferedReceiver?.withBuffer(sizeHint: EventLoop.readLimit) { target in
-        guard target.count > 0 else { throw EventLoopError.emptyBuffer }
-        do throws(Errno) {
-          outcome = .success(try loop.kernel.receive(socket.descriptor, into: &target))
-        } catch {
-          outcome = .failure(error)
-        }
-      }
-    } catch {
-      protocolFailed("withBuffer", error)
-      return
-    }
-    switch outcome {
-    case .none: protocolFailed("withBuffer", EventLoopError.emptyBuffer)
-    case .failure(let error): readFailed(error)
-    case .success(0): receiveEnd()
-    case .success(let count):
-      do { try bufferedReceiver?.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
-    }
-  }
-
-  private func readFailed(_ error: Errno) {
+  func readFailed(_ error: Errno) {
     if error == .wouldBlock { return }
     end(IOError(error, "recv", peerName))
   }
 
-  private func receiveEnd() {
+  func receiveEnd() {
     state.reachedEnd()
     do {
-      if try receiver?.eofReceived() == true { updateInterest() } else { close() }
+      // TLS has no half-close: a peer that says goodbye wants no more.
+      if try receiver?.eofReceived() == true, tls == nil { updateInterest() } else { close() }
     } catch {
       protocolFailed("eofReceived", error)
     }
@@ -161,8 +153,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   // MARK: Writing
 
-  public var canWriteEOF: Bool { true }
-  public var writeBufferSize: Int { buffer.count }
+  /// Whether ``writeEOF()`` is of use: not over TLS, which has no half-close.
+  public var canWriteEOF: Bool { tls == nil }
+  public var writeBufferSize: Int { buffer.count + buffer.encryptedCount }
   public var writeBufferLimits: (low: Int, high: Int) { (buffer.low, buffer.high) }
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
@@ -172,6 +165,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func write(_ bytes: Span<UInt8>) {
     guard admitsWrite("write"), bytes.count > 0 else { return }
+    if let tls {
+      writeEncrypted(bytes, tls)
+      return
+    }
     var sent = 0
     // What is buffered goes first.
     if buffer.isEmpty {
@@ -190,6 +187,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public func writeLines(_ lines: [[UInt8]]) {
     guard admitsWrite("writeLines") else { return }
+    if let tls {
+      writeLinesEncrypted(lines, tls)
+      return
+    }
     var sent = 0
     if buffer.isEmpty {
       guard lines.contains(where: { !$0.isEmpty }) else { return }
@@ -206,6 +207,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func writeEOF() {
     loop.checkThread("StreamTransport.writeEOF")
+    precondition(
+      tls == nil || state.isClosing,
+      "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection")
     perform(state.endWriting(hasUnsentBytes: hasUnsentBytes))
   }
 
@@ -233,6 +237,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   }
 
   private func flush() {
+    if let tls {
+      flushEncrypted(tls)
+      return
+    }
     let sent: Int
     do throws(Errno) {
       sent = try loop.kernel.send(socket.descriptor, gathering: buffer.front, skipping: buffer.firstOffset)
@@ -247,7 +255,13 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   }
 
   /// Whether the end has to wait: for bytes in the buffer, or those of a file.
-  private var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile }
+  private var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile || tls?.wire.isEmpty == false }
+
+  /// Whether there are bytes that the kernel could take.
+  var hasBytesForKernel: Bool {
+    guard let tls else { return !buffer.isEmpty }
+    return !tls.wire.isEmpty || !buffer.isEmpty && !state.isHandshaking
+  }
 
   /// Does what waited for the last byte, once that is out.
   func lastByteWasSent() {
@@ -260,6 +274,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func close() {
     loop.checkThread("StreamTransport.close")
+    if let tls, !isClosing { limitShutdown(tls) }
     perform(state.close(hasUnsentBytes: hasUnsentBytes))
     updateInterest()
   }
@@ -269,12 +284,12 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     end(nil)
   }
 
-  private func end(_ error: (any Error)?) {
+  func end(_ error: (any Error)?) {
     perform(state.end(), error)
   }
 
   /// Reports what a protocol's method threw, and closes the connection with it.
-  private func protocolFailed(_ method: String, _ error: any Error) {
+  func protocolFailed(_ method: String, _ error: any Error) {
     report(method, error)
     end(error)
   }
@@ -295,8 +310,12 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     case .shutDownWriting:
       // A peer that is gone already is noticed by reading.
       try? loop.kernel.shutdownWrite(socket.descriptor)
+    case .sendCloseNotify:
+      sendCloseNotify()
     case .end:
       buffer.discard()
+      let error = error ?? tls?.endError
+      tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", peerName))
       wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", peerName)))
       updateInterest()
       // After a loop's end there is nobody to call any more.
@@ -304,14 +323,14 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     }
   }
 
-  private func perform(_ signal: WaterMarks.Signal) {
+  func perform(_ signal: WaterMarks.Signal) {
     do { try receiver?.tell(signal) } catch { report(signal.method, error) }
   }
 
   func updateInterest() {
     guard !loop.isClosed else { return }
     do throws(Errno) {
-      let interest = state.interest(hasUnsentBytes: !buffer.isEmpty || writeWaiter != nil)
+      let interest = state.interest(hasUnsentBytes: hasBytesForKernel || writeWaiter != nil)
       if loop.readiness.watcher(of: socket.descriptor) === self {
         try loop.setInterest(interest, for: socket.descriptor)
       }
@@ -322,7 +341,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   /// The last call to the protocol; then everything is let go of.
   private func finish(_ error: (any Error)?) {
-    do { try receiver?.connectionLost(error) } catch { report("connectionLost", error) }
+    if wasMade {
+      do { try receiver?.connectionLost(error) } catch { report("connectionLost", error) }
+    }
     let onEnd = onEnd
     letGo()
     onEnd?(self)
@@ -334,6 +355,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     defer { withExtendedLifetime(last) {} }
     receiver = nil
     bufferedReceiver = nil
+    tls?.setTimer(nil)
+    tls = nil
     onEnd = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
     socket.closeDescriptor()
@@ -344,10 +367,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
 extension StreamTransport: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
-    if ready.contains(.read), state.isReading { read() }
+    if ready.contains(.read), state.wantsInput { read() }
     guard ready.contains(.write) else { return }
-    if !buffer.isEmpty { flush() }
-    if buffer.isEmpty, writeWaiter != nil {
+    if hasBytesForKernel { flush() }
+    if !hasBytesForKernel, writeWaiter != nil {
       wakeWriter()
       updateInterest()
     }

@@ -7,6 +7,8 @@ struct StreamTransportState {
     case none
     /// End the write side of the socket: every byte is out.
     case shutDownWriting
+    /// Tell the peer, over TLS, that every byte is out.
+    case sendCloseNotify
     /// Drop what is unsent and schedule `connectionLost`. Asked for once.
     case end
   }
@@ -14,9 +16,13 @@ struct StreamTransportState {
   private enum Phase {
     /// `connectionMade` has not returned: nothing is read yet.
     case starting
+    /// TLS is being set up: what arrives is the handshake's, and nothing of the program's is sent.
+    case handshaking
     case open
     /// Closed by the program; what is buffered still goes out.
     case flushing
+    /// Over TLS: our last word is out or on its way, the peer's is awaited.
+    case awaitingPeer
     /// `connectionLost` is scheduled, or was called.
     case ended
   }
@@ -32,25 +38,59 @@ struct StreamTransportState {
   private var writeSide = WriteSide.open
   private var isReadingPaused = false
   private var hasReachedEnd = false
+  /// Whether bytes are encrypted, or will be after a handshake.
+  private var isSecured = false
+  /// What the handshake interrupts.
+  private var phaseAfterHandshake = Phase.starting
 
   /// Whether it was closed, by either side.
-  var isClosing: Bool { phase == .flushing || phase == .ended }
+  var isClosing: Bool { phase == .flushing || phase == .awaitingPeer || phase == .ended }
   var hasEnded: Bool { phase == .ended }
+  var isHandshaking: Bool { phase == .handshaking }
+  /// Whether all that is missing is the peer's close_notify.
+  var isAwaitingPeer: Bool { phase == .awaitingPeer }
+  /// Whether a handshake may begin on the open connection.
+  var mayBeSecured: Bool { phase == .open && writeSide == .open && !hasReachedEnd }
+  /// Whether what arrives is the program's.
+  var isDelivering: Bool { isReading && phase == .open }
   /// Whether bytes that are written now will be sent.
   var acceptsWrites: Bool { !isClosing && writeSide == .open }
   var hasEndedWriting: Bool { writeSide != .open }
   /// Whether the program wants data, and some may come.
   var isReading: Bool { !isReadingPaused && !hasReachedEnd && !isClosing }
 
+  /// Whether the socket is to be read from.
+  var wantsInput: Bool {
+    switch phase {
+    case .open: isReading
+    case .handshaking: true
+    case .awaitingPeer: !hasReachedEnd
+    case .starting, .flushing, .ended: false
+    }
+  }
+
   func interest(hasUnsentBytes: Bool) -> Interest {
     var interest: Interest = []
-    if isReading, phase == .open { interest.insert(.read) }
+    if wantsInput { interest.insert(.read) }
     if hasUnsentBytes, phase != .ended { interest.insert(.write) }
     return interest
   }
 
   mutating func didStart() {
     if phase == .starting { phase = .open }
+  }
+
+  /// A handshake begins, on a new connection or on one that is open. From here on, bytes are encrypted.
+  mutating func beginHandshake() {
+    guard phase == .starting || phase == .open else { return }
+    isSecured = true
+    phaseAfterHandshake = phase
+    phase = .handshaking
+  }
+
+  /// The handshake is done.
+  mutating func endHandshake() {
+    if phase == .handshaking { phase = phaseAfterHandshake }
   }
 
   mutating func pauseReading() { isReadingPaused = true }
@@ -61,8 +101,10 @@ struct StreamTransportState {
 
   mutating func close(hasUnsentBytes: Bool) -> Action {
     guard !isClosing else { return .none }
+    // Nothing was said yet that the peer would have to hear the end of.
+    if phase == .handshaking { return end() }
     phase = .flushing
-    return hasUnsentBytes ? .none : end()
+    return hasUnsentBytes ? .none : lastByteWasSent()
   }
 
   /// Ends it now, whatever is unsent: an abort, or an error.
@@ -79,6 +121,11 @@ struct StreamTransportState {
   }
 
   mutating func lastByteWasSent() -> Action {
+    if phase == .flushing, isSecured {
+      phase = .awaitingPeer
+      return .sendCloseNotify
+    }
+    if phase == .awaitingPeer { return hasReachedEnd ? end() : .none }
     if phase == .flushing { return end() }
     guard writeSide == .ending, phase != .ended else { return .none }
     writeSide = .shut

@@ -71,6 +71,11 @@ public struct ExtraInfoKey<Value> {
     self.read = { ($0 as? any SocketTransport).flatMap(read) }
   }
 
+  /// Asks connections; others have no answer.
+  init(ofStream read: @escaping (StreamTransport) -> Value?) {
+    self.read = { ($0 as? StreamTransport).flatMap(read) }
+  }
+
   fileprivate init(ofPipe read: @escaping (PipeEnd) -> Value?) {
     self.read = { ($0 as? any PipeTransport).flatMap { read($0.pipe) } }
   }

@@ -15,6 +15,8 @@ struct WriteBuffer {
   private(set) var firstOffset = 0
   /// How many bytes are left.
   private(set) var count = 0
+  /// How many bytes were taken to be encrypted, and are not with the kernel yet. They count for the marks.
+  var encryptedCount = 0
   private var marks = WaterMarks()
 
   var low: Int { marks.low }
@@ -45,6 +47,12 @@ struct WriteBuffer {
 
   /// Takes over whole chunks without a copy, but for the first `skipping` bytes, which were sent already.
   mutating func append(contentsOf lines: [[UInt8]], skipping: Int) -> Signal {
+    appendQuietly(contentsOf: lines, skipping: skipping)
+    return signal()
+  }
+
+  /// The same, with the marks left for later.
+  mutating func appendQuietly(contentsOf lines: [[UInt8]], skipping: Int = 0) {
     var skip = skipping
     for line in lines where !line.isEmpty {
       if skip >= line.count {
@@ -60,7 +68,6 @@ struct WriteBuffer {
       count += line.count - skip
       skip = 0
     }
-    return signal()
   }
 
   /// The chunks for the next system call; without the first ``firstOffset`` bytes.
@@ -68,6 +75,11 @@ struct WriteBuffer {
 
   /// Removes what the kernel took from the front.
   mutating func consume(_ taken: Int) -> Signal {
+    remove(taken)
+    return signal()
+  }
+
+  private mutating func remove(_ taken: Int) {
     count -= taken
     var left = taken
     while left > 0, let first = chunks.first {
@@ -80,7 +92,42 @@ struct WriteBuffer {
       firstOffset = 0
       chunks.removeFirst()
     }
-    return signal()
+  }
+
+  /// Lends bytes from the front, at most `limit` and at least one, in one piece. They stay.
+  func withFront<E: Error>(
+    _ limit: Int, gathering scratch: inout [UInt8], _ body: (Span<UInt8>) throws(E) -> Void
+  ) throws(E) {
+    guard let first = chunks.first else { return }
+    if chunks.count == 1 || first.count - firstOffset >= limit {
+      try body(first.span.extracting(firstOffset..<Swift.min(first.count, firstOffset + limit)))
+      return
+    }
+    scratch.removeAll(keepingCapacity: true)
+    var offset = firstOffset
+    for chunk in chunks {
+      let part = Swift.min(chunk.count - offset, limit - scratch.count)
+      scratch.append(copying: chunk.span.extracting(offset..<offset + part))
+      if scratch.count == limit { break }
+      offset = 0
+    }
+    try body(scratch.span)
+  }
+
+  /// Takes bytes from the front that were encrypted. For the marks they are still here.
+  mutating func consumeEncrypted(_ taken: Int) {
+    encryptedCount += taken
+    remove(taken)
+  }
+
+  /// Hands over all chunks, from the first byte that is left.
+  mutating func takeAll() -> [[UInt8]] {
+    var taken = Array(chunks)
+    if firstOffset > 0, let first = taken.first { taken[0] = Array(first[firstOffset...]) }
+    chunks.removeAll()
+    firstOffset = 0
+    count = 0
+    return taken
   }
 
   /// Drops everything, without a word to the protocol: there is no more to write for.
@@ -88,7 +135,9 @@ struct WriteBuffer {
     chunks.removeAll()
     firstOffset = 0
     count = 0
+    encryptedCount = 0
   }
 
-  private mutating func signal() -> Signal { marks.signal(count: count) }
+  /// What the marks have to say to a change of ``encryptedCount``, or of what was appended quietly.
+  mutating func signal() -> Signal { marks.signal(count: count + encryptedCount) }
 }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+// TLS on a stream transport: the handshake, what an engine wants sent, and the close. Beside this, TLSReading and
+// TLSWriting.
+//
+// Encryption is a stage between the socket and the rest of the transport: what arrives passes through the engine on its
+// way to the protocol, and what is written on its way to the kernel. Plaintext waits in `buffer`, encrypted bytes in the
+// stage's `wire`; the first only as long as the second is not empty, or a handshake goes on, so that small writes to a
+// slow peer share records.
+
+extension StreamTransport {
+  // MARK: Handshake
+
+  /// Begins the handshake, on a connection that is new or open.
+  func beginHandshake(_ stage: TLSStage) {
+    // What was written before goes out as it was meant to.
+    if let below = tls {
+      encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
+      if state.hasEnded {
+        tls = stage
+        stage.end(IOError(.connectionAbort, "TLS handshake", peerName))
+        return
+      }
+      stage.engine = StackedTLSEngine(
+        stage.engine, over: below.engine, acceptsTruncation: stage.provider.insecurelyAcceptsTruncation)
+      // The lower engine's bytes are still to be decrypted by it: they go to the stack, whose lower part it is.
+      stage.held = below.takeHeld() + stage.held
+      stage.wire.appendQuietly(contentsOf: below.wire.takeAll())
+    } else {
+      buffer.encryptedCount = buffer.count
+      stage.wire.appendQuietly(contentsOf: buffer.takeAll())
+    }
+    tls = stage
+    state.beginHandshake()
+    stage.setTimer(
+      loop.callLater(stage.handshakeTimeout) { [self] in
+        let limit = "\(peerName) (the handshake took longer than \(stage.handshakeTimeout))"
+        handshakeFailed(IOError(.connectionAbort, "TLS handshake", limit))
+      })
+    receive(stage.takeHeld().span, stage)
+    updateInterest()
+  }
+
+  /// Suspends the task until the handshake is done. When the task is cancelled, the connection is dropped.
+  func waitForHandshake(_ operation: StaticString) async throws {
+    guard let stage = tls else { return }
+    do {
+      while stage.outcome == nil {
+        try await loop.wait(operation) { waiter in
+          if stage.outcome == nil { stage.waiter = waiter } else { waiter.resume() }
+        }
+      }
+    } catch {
+      if stage.outcome == nil {
+        stage.waiter = nil
+        abort()
+      }
+      throw error
+    }
+    try stage.outcome?.get()
+  }
+
+  func continueHandshake(_ received: Span<UInt8>, _ stage: TLSStage) {
+    let used: Int
+    do {
+      let (count, isDone) = try sendingOutput(stage) { (output) throws(TLSError) in
+        try stage.engine.handshake(received, output: &output)
+      }
+      guard isDone, state.isHandshaking else { return }
+      used = count
+    } catch {
+      handshakeFailed(error.with(peerName))
+      return
+    }
+    state.endHandshake()
+    stage.isConnected = true
+    // Its own last word, and then what was written meanwhile.
+    if !wasMade { start() }
+    stage.finishHandshake(.success(()))
+    flushEncrypted(stage)
+    deliver(received.extracting(used...), stage)
+    updateInterest()
+  }
+
+  /// Ends a connection that is not encrypted yet.
+  func handshakeFailed(_ error: any Error) {
+    guard let stage = tls, state.isHandshaking else { return }
+    // A server's peer that goes away before it has said anything is no news.
+    let isNews = (error as? IOError).map { $0.code == .connectionAbort } ?? true
+    if !stage.isAwaited, isNews {
+      var context = ExceptionContext(message: "the TLS handshake of a connection failed", error: error)
+      context.transport = self
+      context.protocol = getProtocol()
+      loop.callExceptionHandler(context)
+    }
+    end(error)
+    stage.finishHandshake(.failure(error))
+  }
+
+  // MARK: The engine's output
+
+  /// Calls the engine, and sends what it wants sent, also when it fails.
+  @inline(__always)
+  func sendingOutput<R>(
+    _ stage: TLSStage, _ call: (inout [UInt8]) throws(TLSError) -> R
+  ) throws(TLSError) -> R {
+    // Out of the loop for as long as it is in use: nobody else may write into it.
+    var output = loop.outgoingCiphertext
+    loop.outgoingCiphertext = []
+    defer {
+      if !output.isEmpty {
+        sendEncrypted(output.span, stage)
+        output.removeAll(keepingCapacity: true)
+      }
+      loop.outgoingCiphertext = output
+    }
+    return try call(&output)
+  }
+
+  private func sendEncrypted(_ bytes: Span<UInt8>, _ stage: TLSStage) {
+    guard !state.hasEnded else { return }
+    var sent = 0
+    if stage.wire.isEmpty {
+      do throws(Errno) {
+        sent = try loop.kernel.send(socket.descriptor, bytes)
+        stage.sentCount += sent
+      } catch {
+        if error != .wouldBlock {
+          encryptedConnectionBroke(IOError(error, "send", peerName))
+          return
+        }
+      }
+    }
+    guard sent < bytes.count else { return }
+    _ = stage.wire.append(bytes.extracting(sent...))
+    updateInterest()
+  }
+
+  // MARK: Closing
+
+  func sendCloseNotify() {
+    guard let stage = tls else { return }
+    try? sendingOutput(stage) { (output) throws(TLSError) in stage.engine.close(output: &output) }
+    // The peer's last word may be among what nobody wanted.
+    discard(stage.takeHeld().span, stage)
+    lastByteWasSent()
+    updateInterest()
+  }
+
+  /// Ends a close that makes no progress for as long as the limit is.
+  func limitShutdown(_ stage: TLSStage) {
+    let sentBefore = stage.sentCount
+    stage.setTimer(
+      loop.callLater(stage.shutdownTimeout) { [self] in
+        guard !state.hasEnded else { return }
+        if !state.isAwaitingPeer, stage.sentCount > sentBefore {
+          limitShutdown(stage)
+        } else {
+          let limit = "\(peerName) (the peer took longer than \(stage.shutdownTimeout))"
+          end(stage.endError ?? IOError(.timedOut, "TLS shutdown", limit))
+        }
+      })
+  }
+}
+
+extension ExtraInfoKey where Value == TLSInfo {
+  /// What was agreed on in the TLS handshake; nil on a connection that is not encrypted.
+  public static var tls: Self {
+    Self(ofStream: { transport in
+      guard let stage = transport.tls, stage.isConnected else { return nil }
+      return stage.engine.info
+    })
+  }
+}
+
+extension ExtraInfoKey where Value == any TLSProvider {
+  /// The `tls:` argument of an encrypted connection. asyncio's `sslcontext`.
+  public static var tlsContext: Self { Self(ofStream: { $0.tls?.provider }) }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a transport needs to encrypt: the engine, and what waits on either side of it.
+final class TLSStage {
+  /// How much plaintext is encrypted for one system call: four records.
+  static let chunk = 64 * 1024
+  /// How many such chunks go out before others have their turn.
+  static let chunksPerTurn = 4
+
+  let provider: any TLSProvider
+  let role: TLSRole
+  let handshakeTimeout: Duration
+  let shutdownTimeout: Duration
+  var engine: any TLSEngine
+  /// Encrypted bytes, and those from before the encryption, that the kernel has not taken yet.
+  var wire = WriteBuffer()
+  /// Bytes from the peer that came while they could not be delivered. They go before what the socket has.
+  var held: [UInt8] = []
+  /// Whether a call to deliver what is held is scheduled.
+  var isDeliveryScheduled = false
+  /// Whether the engine may have more plaintext without more from the peer.
+  var hasPlaintext = false
+  /// Whether the handshake is done.
+  var isConnected = false
+  /// How the handshake ended, for whoever awaits it; nil while it has not.
+  private(set) var outcome: Result<Void, any Error>?
+  /// The task that awaits the handshake.
+  var waiter: Waiter?
+  /// Whether somebody awaits the handshake, or will: else its failure goes to the exception handler.
+  var isAwaited = true
+  /// Runs out when the handshake, or the close, takes too long.
+  private var timer: TimerHandle?
+  /// Why the connection will end once everything is sent; nil where all is well.
+  var endError: (any Error)?
+  /// How many bytes the kernel has taken, to tell a slow peer from a dead one.
+  var sentCount = 0
+
+  init(_ engine: any TLSEngine, _ options: TLSOptions) {
+    self.engine = engine
+    provider = options.provider
+    role = options.role
+    handshakeTimeout = options.handshakeTimeout
+    shutdownTimeout = options.shutdownTimeout
+  }
+
+  var hasHeldBytes: Bool { !held.isEmpty || hasPlaintext }
+
+  func takeHeld() -> [UInt8] {
+    let taken = held
+    held = []
+    return taken
+  }
+
+  func setTimer(_ new: TimerHandle?) {
+    timer?.cancel()
+    timer = new
+  }
+
+  /// Notes how the handshake ended, and wakes whoever awaits it.
+  func finishHandshake(_ result: Result<Void, any Error>) {
+    guard outcome == nil else { return }
+    outcome = result
+    setTimer(nil)
+    let awaiting = waiter
+    waiter = nil
+    awaiting?.resume()
+  }
+
+  /// The connection has ended, for this reason if the handshake was not done.
+  func end(_ reason: any Error) {
+    setTimer(nil)
+    wire.discard()
+    held = []
+    hasPlaintext = false
+    finishHandshake(.failure(reason))
+  }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+import AsyncIO
+import COpenSSL
+
+/// One end of a connection, encrypted by OpenSSL.
+@safe
+final class OpenSSLEngine: TLSEngine {
+  /// Ours from `init` to `deinit`. It owns its BIO.
+  private let ssl: OpaquePointer
+  /// What the BIO reads and writes; ours, and freed after `ssl`.
+  private let io: UnsafeMutablePointer<EngineIO>
+  /// Kept for OpenSSL's callbacks, which refer to it.
+  private(set) var context: ContextHandle
+  private let role: TLSRole
+  /// What is wrong with the peer's certificate; nil where nothing is.
+  private var verification: String?
+  /// An error behind plaintext that had to be handed out first.
+  private var pendingError: TLSError?
+  /// Whether the peer's close_notify has come.
+  private var hasEnded = false
+  private var hasFailed = false
+  /// Whether the peer asked for another handshake, as TLS 1.2 had it.
+  private var wasAskedToRenegotiate = false
+
+  init(_ context: ContextHandle, _ role: TLSRole) throws(TLSError) {
+    guard context.isServer == (role == .server) else {
+      let other =
+        context.isServer ? "connects, and the context is a server's" : "accepts, and the context is a client's"
+      throw TLSError(.configuration, "this end \(other)")
+    }
+    ERR_clear_error()
+    guard let ssl = unsafe SSL_new(context.pointer) else { throw OpenSSLErrors.configuration() }
+    let io = UnsafeMutablePointer<EngineIO>.allocate(capacity: 1)
+    unsafe io.initialize(to: EngineIO())
+    unsafe self.ssl = ssl
+    unsafe self.io = io
+    self.context = context
+    self.role = role
+    guard let bio = unsafe EngineBIO.make(io) else { throw OpenSSLErrors.configuration() }
+    // For both directions; `ssl` takes over the one reference.
+    unsafe SSL_set_bio(ssl, bio, bio)
+    // Callbacks come during our calls only, so that no reference has to be counted.
+    unsafe SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
+    switch role {
+    case .server: unsafe SSL_set_accept_state(ssl)
+    case .client(let name):
+      unsafe SSL_set_connect_state(ssl)
+      if let name { try expect(name) }
+    }
+  }
+
+  deinit {
+    unsafe SSL_free(ssl)
+    unsafe io.deinitialize(count: 1)
+    unsafe io.deallocate()
+  }
+
+  /// The engine behind a callback of OpenSSL's.
+  static func of(_ ssl: OpaquePointer?) -> OpenSSLEngine? {
+    guard let ssl = unsafe ssl, let engine = unsafe SSL_get_ex_data(ssl, 0) else { return nil }
+    return unsafe Unmanaged<OpenSSLEngine>.fromOpaque(engine).takeUnretainedValue()
+  }
+
+  /// Asks for the name, and has the certificate checked for it.
+  private func expect(_ name: String) throws(TLSError) {
+    guard !name.utf8.contains(0) else { throw TLSError(.configuration, "a server's name must not contain a NUL") }
+    // Neither a final dot nor an interface belongs to what certificates are made out for.
+    let bare = String((name.hasSuffix(".") ? name.dropLast() : name[...]).prefix { $0 != "%" })
+    let checksName = context.configuration.verification == .full
+    let parameters = unsafe SSL_get0_param(ssl)
+    if let address = unsafe a2i_IPADDRESS(bare) {
+      unsafe ASN1_OCTET_STRING_free(address)
+      if checksName { try check(unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, bare), bare) }
+    } else {
+      try check(unsafe copenssl_set_server_name(ssl, bare), bare)
+      if checksName {
+        unsafe X509_VERIFY_PARAM_set_hostflags(parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        try check(unsafe X509_VERIFY_PARAM_set1_host(parameters, bare, bare.utf8.count), bare)
+      }
+    }
+    if let session = context.sessions?.take(name) { unsafe SSL_set_session(ssl, session.pointer) }
+  }
+
+  // MARK: Callbacks
+
+  /// The name that sessions are kept under; nil where none is checked.
+  var sessionKey: String? {
+    if case .client(let name) = role { name } else { nil }
+  }
+
+  func noteVerification(_ words: String) { verification = words }
+
+  func noteRenegotiation() { wasAskedToRenegotiate = true }
+
+  /// Goes on with the context of the server that the client asked for.
+  func use(_ other: ContextHandle) {
+    guard other.isServer, unsafe SSL_set_SSL_CTX(ssl, other.pointer) != nil else { return }
+    context = other
+    unsafe SSL_set_verify(ssl, SSL_CTX_get_verify_mode(other.pointer), SSL_CTX_get_verify_callback(other.pointer))
+  }
+
+  // MARK: TLSEngine
+
+  /// Lends OpenSSL the bytes and the output for the length of a call.
+  ///
+  /// - Returns: how many of the bytes were read.
+  @inline(__always)
+  private func lending(_ received: Span<UInt8>, _ output: inout [UInt8], _ call: () -> Void) -> Int {
+    ERR_clear_error()
+    return unsafe received.withUnsafeBufferPointer { bytes in
+      unsafe withUnsafeMutablePointer(to: &output) { output in
+        unsafe io.pointee.input = bytes.baseAddress
+        unsafe io.pointee.left = bytes.count
+        unsafe io.pointee.output = output
+        call()
+        let used = unsafe bytes.count - io.pointee.left
+        unsafe io.pointee = EngineIO()
+        return used
+      }
+    }
+  }
+
+  func handshake(_ received: Span<UInt8>, output: inout [UInt8]) throws(TLSError) -> (used: Int, isDone: Bool) {
+    var answer: Int32 = 0
+    var failure: TLSError?
+    let used = lending(received, &output) {
+      answer = unsafe SSL_do_handshake(ssl)
+      if answer == 1 { return }
+      let kind = unsafe SSL_get_error(ssl, answer)
+      if kind != SSL_ERROR_WANT_READ { failure = takeError(.handshake) }
+    }
+    if let failure { throw failure }
+    return (used, answer == 1)
+  }
+
+  func decrypt(
+    _ received: Span<UInt8>, into plaintext: inout MutableSpan<UInt8>, output: inout [UInt8]
+  ) throws(TLSError) -> TLSDecryption {
+    if let pendingError { throw pendingError }
+    if hasEnded { return TLSDecryption(used: 0, count: 0, next: .end) }
+    var outcome = TLSDecryption(used: 0, count: 0, next: .receive)
+    // The span's memory is ours for the length of the call, and OpenSSL writes at most as much as it has room for.
+    unsafe plaintext.withUnsafeMutableBufferPointer { target in
+      outcome.used = lending(received, &output) {
+        unsafe read(into: target, &outcome)
+      }
+    }
+    if let pendingError {
+      guard outcome.count > 0 else { throw pendingError }
+      outcome.next = .repeatCall
+    }
+    return outcome
+  }
+
+  private func read(into target: UnsafeMutableBufferPointer<UInt8>, _ outcome: inout TLSDecryption) {
+    guard let base = target.baseAddress else { return }
+    while true {
+      guard outcome.count < target.count else {
+        outcome.next = .repeatCall
+        return
+      }
+      let count = unsafe SSL_read(ssl, base + outcome.count, Int32(clamping: target.count - outcome.count))
+      if wasAskedToRenegotiate {
+        fail(TLSError(.broken, "the peer asked for a renegotiation, which is not allowed"))
+        return
+      }
+      if count > 0 {
+        outcome.count += Int(count)
+        // Saves the call that would only find out that there is no more.
+        if unsafe io.pointee.left == 0, unsafe SSL_has_pending(ssl) == 0 { return }
+        continue
+      }
+      switch unsafe SSL_get_error(ssl, count) {
+      case SSL_ERROR_WANT_READ: break
+      case SSL_ERROR_ZERO_RETURN:
+        hasEnded = true
+        outcome.next = .end
+      default: fail(takeError(.broken))
+      }
+      return
+    }
+  }
+
+  func encrypt(_ plaintext: Span<UInt8>, output: inout [UInt8]) throws(TLSError) {
+    guard plaintext.count > 0 else { return }
+    var failure: TLSError?
+    // OpenSSL only reads, and at most the span's count.
+    unsafe plaintext.withUnsafeBufferPointer { bytes in
+      _ = lending(Span(), &output) {
+        var done = 0
+        while done < bytes.count, failure == nil {
+          let part = unsafe UnsafeBufferPointer(rebasing: bytes[done...])
+          let count = unsafe SSL_write(ssl, part.baseAddress, Int32(clamping: part.count))
+          // All is taken, since the output has no end: anything else is a failure.
+          if count > 0 { done += Int(count) } else { failure = takeError(.broken) }
+        }
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  func close(output: inout [UInt8]) {
+    guard !hasFailed else { return }
+    _ = lending(Span(), &output) { _ = unsafe SSL_shutdown(ssl) }
+  }
+
+  private func fail(_ error: TLSError) {
+    hasFailed = true
+    pendingError = error
+  }
+
+  private func takeError(_ code: TLSError.Code) -> TLSError {
+    hasFailed = true
+    let (number, reason) = OpenSSLErrors.take()
+    let isVerification =
+      copenssl_error_lib(number) == ERR_LIB_SSL && copenssl_error_reason(number) == SSL_R_CERTIFICATE_VERIFY_FAILED
+    return TLSError(isVerification ? .certificate : code, reason, verification: isVerification ? verification : nil)
+  }
+
+  var info: TLSInfo {
+    let cipher = unsafe SSL_get_current_cipher(ssl)
+    var info = TLSInfo(
+      version: unsafe String(cString: SSL_get_version(ssl)),
+      cipher: unsafe String(cString: SSL_CIPHER_get_name(cipher)),
+      cipherBits: Int(unsafe SSL_CIPHER_get_bits(cipher, nil)), isResumed: unsafe SSL_session_reused(ssl) == 1,
+      peerCertificates: peerCertificates)
+    var name: UnsafePointer<UInt8>?
+    var length: UInt32 = 0
+    unsafe SSL_get0_alpn_selected(ssl, &name, &length)
+    if let name = unsafe name {
+      info.alpnProtocol = unsafe String(
+        decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+    }
+    if let text = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) {
+      info.serverName = unsafe String(cString: text)
+    }
+    return info
+  }
+
+  private var peerCertificates: [[UInt8]] {
+    guard let own = unsafe SSL_get1_peer_certificate(ssl) else { return [] }
+    defer { unsafe X509_free(own) }
+    var certificates = [unsafe TLSCertificate.encoding(of: own)]
+    // The chain stays OpenSSL's. A client's view of it begins with the peer's own certificate, a server's does not.
+    guard let chain = unsafe SSL_get_peer_cert_chain(ssl) else { return certificates }
+    for index in (role == .server ? 0 : 1)..<max(1, unsafe copenssl_certificate_count(chain)) {
+      if let certificate = unsafe copenssl_certificate_at(chain, index) {
+        certificates.append(unsafe TLSCertificate.encoding(of: certificate))
+      }
+    }
+    return certificates
+  }
+}
