@@ -219,6 +219,31 @@ struct PipeStreamTests {
     }
   }
 
+  @Test("a file waits for its reader: little of it is in memory at a time")
+  func sendFileHoldsBack() throws {
+    try runLoop { loop, kernel in
+      let folder = try TemporaryFolder()
+      let file = try folder.file(pattern(4 << 20))
+      defer { try? file.close() }
+      let (reader, writer) = try await connected(.pipe, loop, kernel)
+      let sending = loop.createTask {
+        defer { writer.close() }
+        return try await writer.sendFile(file)
+      }
+      var received: [UInt8] = []
+      var largest = 0
+      while true {
+        let part = try await reader.read(16 * 1024)
+        if part.isEmpty { break }
+        received += part
+        largest = max(largest, writer.transport.writeBufferSize)
+      }
+      #expect(try await sending.value == 4 << 20)
+      #expect(received == pattern(4 << 20))
+      #expect(largest <= 64 * 1024 + EventLoop.readLimit)
+    }
+  }
+
   @Test("a file whose reader goes away ends in an error, with the position behind what was written")
   func sendFileBreaks() throws {
     try runLoop { loop, kernel in

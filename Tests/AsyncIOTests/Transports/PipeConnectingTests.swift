@@ -49,6 +49,13 @@ struct PipeConnectingTests {
         let error = await thrown { try await connect(direction, loop, descriptor) }
         #expect(error as? EventLoopError == EventLoopError(.descriptorInUse, ""))
       }
+      await #expect(throws: EventLoopError(.descriptorInUse, "")) {
+        _ = try await loop.connectReadPipe(
+          {
+            Issue.record("the factory is not called for nothing")
+            return ReadRecorder()
+          }, descriptor)
+      }
       #expect(throws: EventLoopError(.descriptorInUse, "")) { try loop.addReader(descriptor) {} }
       try peer.send("still alive")
       try await loop.until { recorder.text == "still alive" }
