@@ -44,6 +44,8 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
   /// Writes the chunks by one call, without the first `skipping` bytes of the first.
   func write(_ descriptor: FileDescriptor, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int
   func fileKind(_ descriptor: FileDescriptor) throws(Errno) -> FileKind
+  /// Whether it was opened for reading, for writing, or for both.
+  func directions(_ descriptor: FileDescriptor) throws(Errno) -> Interest
 
   /// The size of the datagram that arrived, as far as it fits, and its sender.
   func receiveFrom(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno)

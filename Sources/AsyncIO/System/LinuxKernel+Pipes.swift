@@ -42,6 +42,16 @@
     }
   }
 
+  extension LinuxKernel {
+    package func directions(_ descriptor: FileDescriptor) throws(Errno) -> Interest {
+      switch try systemCall({ fcntl(descriptor.rawValue, F_GETFL) }) & O_ACCMODE {
+      case O_RDONLY: .read
+      case O_WRONLY: .write
+      default: [.read, .write]
+      }
+    }
+  }
+
   /// Writing without SIGPIPE, which would end the process. A pipe has no such flag as a socket's MSG_NOSIGNAL, but new
   /// kernels (6.18) have one for single writes. On others the signal is held back around each, for two more system calls:
   /// to ignore the signal once and for all would change the process behind the program's back, and its children.

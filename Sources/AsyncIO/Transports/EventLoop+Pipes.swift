@@ -13,12 +13,12 @@ extension EventLoop {
   ///   - factory: makes the protocol.
   ///   - descriptor: the reading end.
   /// - Returns: the transport, and the protocol that the factory made.
-  /// - Throws: ``EventLoopError`` `.invalidArgument` for a regular file, a directory or the like, `.descriptorInUse` for
-  ///   a transport's descriptor; ``IOError`` for one that is closed; whatever the factory throws.
+  /// - Throws: ``EventLoopError`` `.invalidArgument` for a regular file, a directory, the wrong end of a pipe or the like,
+  ///   `.descriptorInUse` for a transport's descriptor; ``IOError`` for one that is closed; whatever the factory throws.
   public func connectReadPipe<P: ReadPipeProtocol>(
     _ factory: () throws -> P, _ descriptor: FileDescriptor
   ) async throws -> (transport: ReadPipeTransport, protocol: P) {
-    let kind = try checkPipe("connectReadPipe", descriptor)
+    let kind = try checkPipe("connectReadPipe", descriptor, .read)
     let receiver = try factory()
     try borrow("connectReadPipe", descriptor)
     let transport = ReadPipeTransport(self, descriptor, kind: kind, restoresFlags: true)
@@ -39,7 +39,7 @@ extension EventLoop {
   public func connectWritePipe<P: WritePipeProtocol>(
     _ factory: () throws -> P, _ descriptor: FileDescriptor
   ) async throws -> (transport: WritePipeTransport, protocol: P) {
-    let kind = try checkPipe("connectWritePipe", descriptor)
+    let kind = try checkPipe("connectWritePipe", descriptor, .write)
     let receiver = try factory()
     try borrow("connectWritePipe", descriptor)
     let transport = WritePipeTransport(self, descriptor, kind: kind, restoresFlags: true)
@@ -48,12 +48,16 @@ extension EventLoop {
   }
 
   /// Rejects what cannot be a pipe's end, before anything is changed about it.
-  private func checkPipe(_ method: StaticString, _ descriptor: FileDescriptor) throws -> FileKind {
+  private func checkPipe(
+    _ method: StaticString, _ descriptor: FileDescriptor, _ direction: Interest
+  ) throws -> FileKind {
     check(method)
     let name = "descriptor \(descriptor.rawValue)"
     let kind: FileKind
+    let directions: Interest
     do throws(Errno) {
       kind = try kernel.fileKind(descriptor)
+      directions = try kernel.directions(descriptor)
     } catch {
       throw IOError(error, method.description, name)
     }
@@ -61,6 +65,10 @@ extension EventLoop {
       throw EventLoopError(
         .invalidArgument,
         "\(method): \(name) is no pipe, socket or character device; files are read and written as such")
+    }
+    guard directions.contains(direction) else {
+      let wanted = direction == .read ? "reading" : "writing"
+      throw EventLoopError(.invalidArgument, "\(method): \(name) was not opened for \(wanted); is it the other end?")
     }
     try checkUnowned(method, descriptor)
     return kind

@@ -282,6 +282,8 @@ final class TestKernel: Kernel {
     try real.setOption(descriptor, level: level, name: name, value)
   }
 
+  func directions(_ descriptor: FileDescriptor) throws(Errno) -> Interest { try real.directions(descriptor) }
+
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool { try real.isNonBlocking(descriptor) }
 
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno) {

@@ -32,6 +32,17 @@ struct PipeConnectingTests {
     }
   }
 
+  @Test("a pipe's wrong end is refused, and stays the caller's", arguments: ["read", "write"])
+  func refusesWrongEnd(_ direction: String) throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try kernel.makePipe()
+      let error = await thrown { try await connect(direction, loop, direction == "read" ? writing : reading) }
+      #expect("\(try #require(error))".contains("was not opened for \(direction == "read" ? "reading" : "writing")"))
+      try kernel.close(reading)
+      try kernel.close(writing)
+    }
+  }
+
   @Test("a closed descriptor is an error", arguments: ["read", "write"])
   func refusesClosed(_ direction: String) throws {
     try runLoop { loop, kernel in
