@@ -101,6 +101,23 @@ import Testing
     }
   }
 
+  @Test("A descriptor may keep its number")
+  func sameNumber() throws {
+    try runProcessLoop { loop, _ in
+      let (reading, writing) = try FileDescriptor.pipe()
+      // Close-on-exec, as most are.
+      #expect(fcntl(reading.rawValue, F_SETFD, FD_CLOEXEC) == 0)
+      try writing.writeAll(Array("kept\n".utf8))
+      try writing.close()
+      let recorder = try await loop.runShell(
+        "exec cat /proc/self/fd/\(reading.rawValue)",
+        options: SubprocessOptions(descriptors: [reading.rawValue: reading]))
+      #expect(recorder.text == "kept\n")
+      #expect(fcntl(reading.rawValue, F_GETFD) == FD_CLOEXEC, "our own is as it was")
+      try reading.close()
+    }
+  }
+
   @Test("A descriptor may serve several streams, and stays the program's")
   func sharedDescriptor() throws {
     try runProcessLoop { loop, _ in

@@ -195,6 +195,23 @@ import Testing
     }
   }
 
+  @Test("200: close ends the pipes also when a grandchild holds them, and what is buffered is dropped")
+  func closeWithGrandchild() throws {
+    try runProcessLoop { loop, _ in
+      let (reading, writing) = try FileDescriptor.pipe()
+      let (transport, recorder) = try await loop.subprocessShell(
+        { ProcessRecorder() }, "exec 4<&0; cat <&5 & echo ready; exec sleep 1000",
+        options: SubprocessOptions(descriptors: [5: reading]))
+      try reading.close()
+      try await loop.until("the grandchild is about to run") { recorder.text == "ready\n" }
+      transport.stdin?.write([UInt8](repeating: 1, count: 1 << 20))
+      transport.close()
+      try await loop.until("it ends") { recorder.isLost }
+      #expect(transport.returnCode == -9)
+      try writing.close()
+    }
+  }
+
   @Test("200: close never signals a child that has exited, reaped or not")
   func closeAfterExit() throws {
     try runProcessLoop { loop, kernel in
