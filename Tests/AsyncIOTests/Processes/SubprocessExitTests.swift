@@ -143,8 +143,8 @@ import Testing
         for program in ["cat", "cat"] {
           let recorder = ProcessRecorder()
           recorder.onLost = { probe.touch() }
+          // The protocol keeps the transport, and the transport the protocol.
           _ = try await loop.subprocessExec({ recorder }, program)
-          recorder.forgetTransport()
         }
         _ = try await loop.subprocessExec({ ProcessRecorder() }, "sh", ["-c", "exit 1"])
       }

@@ -35,6 +35,25 @@ import Testing
     }
   }
 
+  @Test("207: not even the pidfd of a child that could not run its program is left")
+  func noDescriptorLeft() async {
+    // In a process of its own, where nobody else opens any.
+    await #expect(processExitsWith: .success) {
+      try runProcessLoop { loop, _ in
+        func lowestFree() throws -> Int32 {
+          let descriptor = try FileDescriptor.open("/dev/null", .readOnly)
+          try descriptor.close()
+          return descriptor.rawValue
+        }
+        let before = try lowestFree()
+        for _ in 0..<3 {
+          #expect(await thrown { try await loop.subprocessExec({ ProcessRecorder() }, "no-such-program") } is IOError)
+        }
+        #expect(try lowestFree() == before)
+      }
+    }
+  }
+
   @Test("207: a file that may not be run, one that is no program, and a file in the place of a folder")
   func unusablePrograms() throws {
     try runProcessLoop { loop, _ in

@@ -46,6 +46,10 @@ import Testing
       defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
       let recorder = try await loop.runShell("exec cat /proc/self/status")
       #expect(signalFields(of: recorder.text)["SigBlk"] == 0)
+      var left = sigset_t()
+      pthread_sigmask(SIG_SETMASK, nil, &left)
+      #expect(sigismember(&left, SIGUSR2) == 1)
+      #expect(sigismember(&left, SIGUSR1) == sigismember(&previous, SIGUSR1), "our own mask is as it was")
     }
   }
 
