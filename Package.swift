@@ -85,6 +85,7 @@ let package = Package(
     .example("udp-echo-client"),
     .example("shared-port"),
     .example("shell-pipeline"),
+    .example("signal-handlers"),
     .example("tour"),
   ]
 )

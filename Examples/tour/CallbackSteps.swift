@@ -7,6 +7,7 @@ let callbackSteps = [
   Step("timers, in order and never early", timersInOrder),
   Step("a cancelled timer stays silent", cancelledTimer),
   Step("a watched descriptor", watchedDescriptor),
+  Step("signals, as callbacks", signalHandlers),
   Step("calls from another thread", callsFromAnotherThread),
   Step("an error that the loop survives", errorInCallback),
 ]
@@ -57,6 +58,22 @@ let callbackSteps = [
   let text = String(decoding: try await received.value, as: UTF8.self)
   try expect("what was read", text, is: "abc")
   return "readable after 1 ms: \"\(text)\""
+}
+
+@Sendable func signalHandlers(_ loop: EventLoop) async throws -> String {
+  let arrived = Future<Void>(loop)
+  var calls = 0
+  for signal in [Signal.hangUp, .realTime(0)] {
+    try loop.addSignalHandler(signal) {
+      calls += 1
+      if calls == 101 { try arrived.setResult(()) }
+    }
+  }
+  defer { for signal in [Signal.hangUp, .realTime(0)] { _ = try? loop.removeSignalHandler(signal) } }
+  Signal.hangUp.raise()
+  for _ in 0..<100 { Signal.realTime(0).raise() }
+  try await arrived.value
+  return "\(Signal.hangUp), and 100 of \(Signal.realTime(0)): none lost"
 }
 
 @Sendable func callsFromAnotherThread(_ loop: EventLoop) async throws -> String {

@@ -86,6 +86,14 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     return Signal(rawValue: Int32(least + number))
   }
 
+  /// Sends the signal to this process. Python's `raise_signal`.
+  ///
+  /// What it does comes at once, or, where a loop handles it, when the loop gets to it. A number that is no signal's does
+  /// nothing.
+  public func raise() {
+    _ = Glibc.kill(getpid(), rawValue)
+  }
+
   /// Whether the number is a signal's that programs may use: the C library keeps two for itself.
   var isValid: Bool {
     (1..<32).contains(rawValue) || (__libc_current_sigrtmin()...__libc_current_sigrtmax()).contains(rawValue)

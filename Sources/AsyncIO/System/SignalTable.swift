@@ -13,14 +13,16 @@ import Synchronization
 /// for the queue and having done with it, and who takes a queue out of a slot waits for that count to be zero: a handful
 /// of instructions, on another thread, that nothing can hold up.
 enum SignalTable {
-  private final class Slot: Sendable {
+  final class Slot: Sendable {
     /// The queue of the loop that asked for the signal, as a pointer's bits; zero for none.
-    let handler = Atomic<UInt>(0)
+    fileprivate let handler = Atomic<UInt>(0)
     /// The same, of the loop whose program SIGINT is to end in good order, as long as nobody asked for SIGINT.
-    let interrupted = Atomic<UInt>(0)
-    let interruptCount = Atomic(0)
+    fileprivate let interrupted = Atomic<UInt>(0)
+    fileprivate let interruptCount = Atomic(0)
     /// How many handlers are looking at the slot at this moment.
-    let inside = Atomic(0)
+    fileprivate let inside = Atomic(0)
+
+    func leave() { _ = inside.subtract(1, ordering: .sequentiallyConsistent) }
   }
 
   private struct Claims {
@@ -146,8 +148,7 @@ enum SignalTable {
   fileprivate static func signalArrived(_ number: Int32) {
     let saved = errno
     // The kernel calls this for signals that it was installed for, whose slots exist.
-    let slot = slots[Int(number)]
-    _ = slot.inside.add(1, ordering: .sequentiallyConsistent)
+    let slot = enter(number)
     if let queue = queue(slot.handler.load(ordering: .sequentiallyConsistent)) {
       deliver(number, to: queue)
     } else if let queue = queue(slot.interrupted.load(ordering: .sequentiallyConsistent)) {
@@ -157,8 +158,15 @@ enum SignalTable {
         die(of: number)
       }
     }
-    _ = slot.inside.subtract(1, ordering: .sequentiallyConsistent)
+    slot.leave()
     errno = saved
+  }
+
+  /// Counts a handler in: until it leaves, no queue is taken out of the slot.
+  static func enter(_ number: Int32) -> Slot {
+    let slot = slots[Int(number)]
+    _ = slot.inside.add(1, ordering: .sequentiallyConsistent)
+    return slot
   }
 
   private static func deliver(_ number: Int32, to queue: SignalQueue) {

@@ -97,6 +97,21 @@ import Testing
     }
   }
 
+  @Test("a signal that was handled does not wake the loop again")
+  func staysAsleep() throws {
+    let signal = Signal.test(30)
+    try withLoop { loop, kernel in
+      var polls = 0
+      try loop.addSignalHandler(signal) {
+        polls = kernel.count(of: .wait)
+        loop.callLater(.milliseconds(20)) { loop.stop() }
+      }
+      signal.sendToThread()
+      try loop.runForever()
+      #expect(kernel.count(of: .wait) - polls < 5)
+    }
+  }
+
   @Test(
     "68: numbers that are no signal's are rejected by both calls",
     arguments: [Int32.min, -1, 0, 32, 33, 65, 128, .max])
