@@ -21,11 +21,12 @@ let testSettings: [SwiftSetting] = [
 extension Target {
   /// A small program, with the settings that a user's has: the language's defaults, and async functions that stay with
   /// their caller.
-  static func example(_ name: String, argumentParser: Bool = false) -> Target {
+  static func example(_ name: String, argumentParser: Bool = false, processPool: Bool = false) -> Target {
     .executableTarget(
       name: name,
       dependencies: ["AsyncIO"]
-        + (argumentParser ? [.product(name: "ArgumentParser", package: "swift-argument-parser")] : []),
+        + (argumentParser ? [.product(name: "ArgumentParser", package: "swift-argument-parser")] : [])
+        + (processPool ? ["AsyncIOProcessPool"] : []),
       path: "Examples/\(name)",
       swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault"), .treatAllWarnings(as: .error)])
   }
@@ -37,6 +38,7 @@ let package = Package(
   products: [
     .library(name: "AsyncIO", targets: ["AsyncIO"]),
     .library(name: "AsyncIOTLS", targets: ["AsyncIOTLS"]),
+    .library(name: "AsyncIOProcessPool", targets: ["AsyncIOProcessPool"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
@@ -59,6 +61,10 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
     .target(name: "AsyncIOTLS", dependencies: ["AsyncIO", "COpenSSL"], swiftSettings: settings),
+    .target(
+      name: "AsyncIOProcessPool",
+      dependencies: ["AsyncIO", .product(name: "DequeModule", package: "swift-collections")],
+      swiftSettings: settings),
     // Programs and modules that tests run, or are compiled with.
     .executableTarget(
       name: "MainThreadProbe", dependencies: ["AsyncIO", "MainActorModule"], path: "Tests/Fixtures/MainThreadProbe",
@@ -66,11 +72,20 @@ let package = Package(
     .target(
       name: "MainActorModule", dependencies: ["AsyncIO"], path: "Tests/Fixtures/MainActorModule",
       swiftSettings: testSettings + [.defaultIsolation(MainActor.self)]),
+    .target(
+      name: "PoolJobs", dependencies: ["AsyncIOProcessPool"], path: "Tests/Fixtures/PoolJobs",
+      swiftSettings: testSettings),
+    .executableTarget(
+      name: "PoolProbe", dependencies: ["AsyncIO", "AsyncIOProcessPool", "PoolJobs"], path: "Tests/Fixtures/PoolProbe",
+      swiftSettings: testSettings),
     .testTarget(
       name: "AsyncIOTests",
       dependencies: [
         "AsyncIO",
         "AsyncIOTLS",
+        "AsyncIOProcessPool",
+        "PoolJobs",
+        "PoolProbe",
         "MainThreadProbe",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -86,6 +101,7 @@ let package = Package(
     .example("shared-port"),
     .example("shell-pipeline"),
     .example("signal-handlers"),
-    .example("tour"),
+    .example("cpu-bound", processPool: true),
+    .example("tour", processPool: true),
   ]
 )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shows what the library does, on real sockets and timers. A new capability adds its step to one of the chapters.
 import AsyncIO
+import AsyncIOProcessPool
 import Glibc
 
 @main
@@ -17,6 +18,8 @@ struct Tour {
   ]
 
   static func main() throws {
+    // In a worker process of the tour's own pool this does not return.
+    ProcessPoolExecutor.serveIfWorker(Triangle.self)
     let report = Report()
     let failures = try EventLoop.run { loop in
       report.title("A tour of AsyncIO: one loop, one thread, real sockets and timers")

@@ -3,9 +3,9 @@ import CAsyncIO
 import Glibc
 
 /// What the process finds around it.
-enum Environment {
+package enum Environment {
   /// How many processors the process may use.
-  static var processorCount: Int { Int(casyncio_processor_count()) }
+  package static var processorCount: Int { Int(casyncio_processor_count()) }
 
   /// An environment variable's text; nil when there is none.
   static func value(_ name: String) -> String? {

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+package import SystemPackage
+
+/// What a process that serves its parent does with itself.
+package enum ServingProcess {
+  /// Keeps a descriptor that the process was started with from its own children.
+  package static func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno) {
+    if fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC) == -1 { throw Errno(rawValue: errno) }
+  }
+
+  /// Leaves SIGINT, which a terminal sends to parent and children alike, to the parent.
+  package static func ignoreInterrupt() {
+    _ = signal(SIGINT, SIG_IGN)
+  }
+
+  /// Blocks the thread until the other side of a stream socket has been closed, whatever there is to read.
+  package static func waitForHangUp(_ descriptor: FileDescriptor) {
+    while true {
+      // A hang-up is reported without being asked for.
+      var entry = pollfd(fd: descriptor.rawValue, events: 0, revents: 0)
+      if unsafe poll(&entry, 1, -1) > 0 { return }
+    }
+  }
+
+  /// Ends the process, with what is to be done at an exit.
+  package static func exit(_ code: Int32) -> Never { Glibc.exit(code) }
+
+  /// Ends the process as it is: other threads are in the middle of something.
+  package static func exitAtOnce(_ code: Int32) -> Never { _exit(code) }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker of the tests' pools, and a program with a pool of its own. The first argument says what it does.
+import AsyncIO
+import AsyncIOProcessPool
+import Glibc
+import PoolJobs
+
+/// Prints at once, also into a pipe.
+nonisolated func say(_ line: String) {
+  let bytes = Array((line + "\n").utf8)
+  _ = write(1, bytes, bytes.count)
+}
+
+let arguments = CommandLine.arguments
+if arguments.dropFirst().first != "forgetful" {
+  ProcessPoolExecutor.serveIfWorker(
+    Square.self, Echo.self, Nothing.self, Fails.self, BadOutput.self, Dies.self, WaitsForFile.self, Surroundings.self,
+    Garbles.self)
+}
+
+switch arguments.dropFirst().first {
+case "forgetful":
+  try EventLoop.run { loop in
+    do {
+      _ = try ProcessPoolExecutor(loop)
+      say("made")
+    } catch {
+      say("\(error)")
+    }
+  }
+case "square":
+  // By this program as its own worker.
+  try EventLoop.run { loop in
+    let pool = try ProcessPoolExecutor(loop, maxWorkers: 2)
+    say("\(try await loop.runInExecutor(pool, Square(12)))")
+    try await pool.shutdown()
+  }
+case "busy":
+  // Tells its workers' ids, and never ends.
+  try EventLoop.run { loop in
+    let pool = try ProcessPoolExecutor(loop, maxWorkers: 2)
+    _ = try await pool.run(Square(1))
+    loop.createTask { try await pool.run(WaitsForFile(begun: arguments[2], path: "/nonexistent/file")) }
+    while access(arguments[2], F_OK) != 0 { try await loop.sleep(for: .milliseconds(1)) }
+    _ = try await pool.run(Square(2))
+    say(pool.workerProcesses.map(String.init).joined(separator: " "))
+    try await loop.sleep(for: .seconds(1000))
+  }
+default:
+  say("unknown: \(arguments)")
+  exit(2)
+}
