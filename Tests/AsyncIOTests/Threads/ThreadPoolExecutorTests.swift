@@ -43,17 +43,26 @@ import Testing
       try eventually { pool.counts.idle == 1 }
       #expect(pool.counts.threads == 1)
     }
-    // Two at a time need two.
-    let gate = Gate()
-    for _ in 0..<2 {
-      try pool.submit {
-        gate.pass()
-        done.signal()
+  }
+
+  @Test("one idle thread takes one job; the others get new ones") func idleThreadTakesOne() throws {
+    for _ in 0..<30 {
+      let pool = ThreadPoolExecutor(maxWorkers: 1000)
+      let done = DispatchSemaphore(value: 0)
+      try pool.submit { done.signal() }
+      try arrives(done)
+      try eventually { pool.counts.idle == 1 }
+      let gate = Gate()
+      for _ in 0..<6 {
+        try pool.submit {
+          gate.pass()
+          done.signal()
+        }
       }
+      #expect(pool.counts.threads == 6)
+      gate.open()
+      for _ in 0..<6 { try arrives(done) }
     }
-    #expect(pool.counts.threads == 2)
-    gate.open()
-    for _ in 0..<2 { try arrives(done) }
   }
 
   @Test("jobs begin in the order in which they came") func order() throws {
@@ -238,7 +247,8 @@ import Testing
     try pool.submit { done.signal() }
     try arrives(done)
     try eventually { pool.counts.idle == 1 }
-    pool.shutdown()
+    pool.shutdown(cancelPending: false) { done.signal() }
+    try arrives(done)
     #expect(pool.counts.threads == 0)
     pool.shutdown()
     let calls = Shared(0)
