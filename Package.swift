@@ -102,6 +102,7 @@ let package = Package(
     .example("shell-pipeline"),
     .example("signal-handlers"),
     .example("cpu-bound", processPool: true),
+    .example("supervisor"),
     .example("tour", processPool: true),
   ]
 )
