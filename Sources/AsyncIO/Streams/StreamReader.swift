@@ -64,6 +64,9 @@ public final class StreamReader {
     if let error { setError(error) } else { feedEOF() }
   }
 
+  /// How many bytes have arrived and were not read yet.
+  var unreadCount: Int { buffer.count }
+
   /// Takes away what was not read yet: it belongs to someone else.
   func takeUnread() -> [UInt8] {
     defer { resumeTransport() }

@@ -56,8 +56,7 @@ extension StreamTransport {
       if step.count > 0 { tellProtocol(step.count) }
       if step.next == .end {
         stage.hasPlaintext = false
-        // Where the protocol has closed, nobody wants to hear of the end either.
-        if state.isDelivering || !state.isClosing { receiveEnd() }
+        receiveEnd()
         return
       }
     }

@@ -63,7 +63,7 @@ public struct TLSDecryption: Equatable, Sendable {
     case receive
     /// There may be more plaintext: come back with room for it, and with what is left of the bytes.
     case repeatCall
-    /// The peer has sent its close_notify. What follows is not part of the connection.
+    /// The peer has sent its close_notify, and there is no plaintext. What follows is not part of the connection.
     case end
   }
 

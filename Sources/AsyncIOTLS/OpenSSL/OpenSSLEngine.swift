@@ -145,9 +145,11 @@ final class OpenSSLEngine: TLSEngine {
         unsafe read(into: target, &outcome)
       }
     }
-    if let pendingError {
-      guard outcome.count > 0 else { throw pendingError }
+    // An end, or an error, comes alone: whoever is given the plaintext before it may want to wait with the rest.
+    if outcome.count > 0, hasEnded || pendingError != nil {
       outcome.next = .repeatCall
+    } else if let pendingError {
+      throw pendingError
     }
     return outcome
   }

@@ -4,8 +4,8 @@ import Synchronization
 
 /// A session that may be taken up again.
 ///
-/// OpenSSL counts references to sessions atomically, and a session that was handed out is not changed any more: any thread
-/// may hold one.
+/// OpenSSL counts references to sessions atomically, and of a session that was handed out it changes no more than the mark
+/// that it is spoilt: any thread may hold one.
 @safe
 final class SavedSession: @unchecked Sendable {
   /// Ours from `init` to `deinit`.
@@ -13,6 +13,8 @@ final class SavedSession: @unchecked Sendable {
 
   init(owning pointer: OpaquePointer) { unsafe self.pointer = pointer }
   deinit { unsafe SSL_SESSION_free(pointer) }
+
+  var isResumable: Bool { unsafe SSL_SESSION_is_resumable(pointer) == 1 }
 
   /// Whether it is to be used but once, so that nobody can tell that two connections are the same client's.
   var isForOneUse: Bool { unsafe SSL_SESSION_get_protocol_version(pointer) >= TLS1_3_VERSION }
@@ -47,6 +49,8 @@ final class SessionStore: Sendable {
 
   func take(_ server: String) -> SavedSession? {
     state.withLock { state in
+      // OpenSSL spoils the session of a connection that was not closed as it should be.
+      state.sessions[server]?.removeAll { !$0.isResumable }
       guard let latest = state.sessions[server]?.last else { return nil }
       if latest.isForOneUse { state.sessions[server]?.removeLast() }
       return latest

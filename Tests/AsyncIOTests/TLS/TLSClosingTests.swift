@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+import AsyncIOTLS
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// How connections over TLS end.
+@Suite struct TLSClosingTests {
+  @Test("246: close sends what is buffered, then close_notify, and waits for the peer's; trap 11")
+  func closeWaits() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      let sent = pattern(plenty)
+      test.recorder.transport.write(sent)
+      test.recorder.transport.close()
+      #expect(test.recorder.transport.isClosing && !test.recorder.transport.isReading)
+      test.recorder.transport.write("too late")
+      try await test.hand.run(test.peer, on: loop, "close_notify comes") { test.hand.hasEnded }
+      #expect(test.hand.received == sent)
+      try await loop.turn(5)
+      #expect(!test.recorder.isLost, "it did not wait for the peer")
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.isLost }
+      #expect(
+        test.recorder.calls == [.made, .pause, .resume, .lost(nil)]
+          || test.recorder.calls == [.made, .pause, .lost(nil)])
+      #expect(try await test.peer.receiveToEnd(on: loop) == [])
+      #expect(test.tls.living == 0, "252: the engine is kept")
+    }
+  }
+
+  @Test("246: a peer that never answers the close runs into the time limit")
+  func closeTimesOut() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, shutdownTimeout: .seconds(9))
+      test.recorder.transport.close()
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      kernel.advanceClock(by: .seconds(8))
+      try await loop.turn()
+      #expect(!test.recorder.isLost)
+      kernel.advanceClock(by: .seconds(2))
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.ioLoss?.code == .timedOut)
+      #expect(test.recorder.ioLoss?.operation == "TLS shutdown")
+    }
+  }
+
+  @Test("246: a peer that is slow to read after the close is waited for, one that stopped reading is not")
+  func closeWithProgress() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true, shutdownTimeout: .seconds(3))
+      let sent = pattern(4 * plenty)
+      test.recorder.transport.write(sent)
+      test.recorder.transport.close()
+      for _ in 0..<4 {
+        let left = test.recorder.transport.writeBufferSize
+        let want = test.hand.received.count + 300_000
+        try await test.hand.run(test.peer, on: loop) { test.hand.received.count >= want }
+        try await loop.until { test.recorder.transport.writeBufferSize < left }
+        kernel.advanceClock(by: .seconds(4))
+        try await loop.turn()
+        #expect(!test.recorder.isLost, "it was given up although it made progress")
+      }
+      // The progress of before the last alarm does not count for ever.
+      kernel.advanceClock(by: .seconds(4))
+      try await loop.turn()
+      kernel.advanceClock(by: .seconds(4))
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.ioLoss?.code == .timedOut)
+    }
+  }
+
+  @Test("A peer that answers our close by an end of file, or a reset, is good enough", arguments: [false, true])
+  func endInsteadOfNotify(resets: Bool) throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel)
+      test.recorder.transport.close()
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      if resets { test.peer.reset() } else { test.peer.close() }
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .lost(nil)])
+      #expect(test.recorder.loss.map { $0 == nil } == true)
+    }
+  }
+
+  @Test("247: the peer's close_notify ends reading; what is buffered still goes out, then ours")
+  func peerCloses() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      let sent = pattern(plenty)
+      test.recorder.transport.write(sent)
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.calls.contains(.eof) }
+      #expect(!test.recorder.isLost && test.recorder.transport.isClosing)
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      #expect(test.hand.received == sent)
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls.last == .lost(nil))
+      #expect(try await test.peer.receiveToEnd(on: loop) == [])
+    }
+  }
+
+  @Test(
+    "Trap 11: an end of file without close_notify is truncation, after the data before it; 247: buffered data goes out")
+  func truncation() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      let sent = pattern(plenty)
+      try test.hand.write(octets("not all of it"))
+      try test.peer.send(test.hand.takeOutgoing())
+      try test.peer.shutDownWriting()
+      test.recorder.transport.write(sent)
+      try await loop.until { test.recorder.text == "not all of it" && test.recorder.transport.isClosing }
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      #expect(test.hand.received == sent)
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.tlsLoss?.code == .truncated)
+      #expect(!test.recorder.calls.contains(.eof))
+      #expect("\(test.recorder.tlsLoss!)".contains("without close_notify"))
+    }
+  }
+
+  @Test("Trap 11: a stream that was cut short throws in the reader, unless the provider takes it for an end")
+  func truncatedStream() throws {
+    try runLoop { loop, kernel in
+      let tls = try clientTLS()
+      for accepts in [false, true] {
+        let context = accepts ? try clientTLS { $0.insecurelyAcceptsTruncation = true } : tls
+        let (server, accepted) = try await tlsServer(loop) { recorder in
+          recorder.onMade = { transport in
+            transport.write("half of")
+            // Behind the transport's back: no close_notify.
+            try LinuxKernel.shared.shutdownWrite(transport.socket.descriptor)
+          }
+        }
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, tls: context)
+        if accepts {
+          #expect(try await reader.read() == octets("half of"))
+        } else {
+          let error = try await tlsError { try await reader.read() }
+          #expect(error.code == .truncated)
+        }
+        writer.transport.abort()
+        try await loop.until { accepted.recorders[0].isLost }
+        server.close()
+      }
+    }
+  }
+
+  @Test("248: data that came while reading was paused is delivered after the pause, and before the end")
+  func pausedData() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel)
+      test.recorder.transport.pauseReading()
+      try test.hand.write(octets("later"))
+      test.hand.engine.close(output: &test.hand.outgoing)
+      try test.peer.send(test.hand.takeOutgoing())
+      try await loop.turn(5)
+      #expect(test.recorder.calls == [.made])
+      test.recorder.transport.resumeReading()
+      #expect(test.recorder.calls == [.made], "delivered inline")
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .data, .eof, .lost(nil)])
+      #expect(test.recorder.text == "later")
+    }
+  }
+
+  @Test("248: data in one piece with the end of the handshake waits for a protocol that pauses in connectionMade")
+  func dataWithHandshake() throws {
+    try runLoop { loop, kernel in
+      let (near, far) = try await PairKind.tcp.make(loop, kernel)
+      let recorder = Recorder()
+      let peer = Peer(far)
+      recorder.onMade = { $0.pauseReading() }
+      let accepting = loop.createTask {
+        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: try serverTLS())
+      }
+      let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
+      try hand.feed([])
+      try peer.send(hand.takeOutgoing())
+      try await loop.until {
+        if let bytes = try peer.receiveNow() { try hand.feed(bytes) }
+        return hand.isDone
+      }
+      // The last flight of the handshake, data, and the end, all at once.
+      try hand.write(octets("early"))
+      hand.engine.close(output: &hand.outgoing)
+      try peer.send(hand.takeOutgoing())
+      try await accepting.value
+      try await loop.turn(5)
+      #expect(recorder.calls == [.made])
+      recorder.transport.resumeReading()
+      recorder.transport.pauseReading()
+      try await loop.turn(3)
+      #expect(recorder.calls == [.made], "delivered although paused again")
+      recorder.transport.resumeReading()
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls == [.made, .data, .eof, .lost(nil)])
+      #expect(recorder.text == "early")
+      peer.close()
+    }
+  }
+
+  @Test("249: a damaged record is an error of TLS for the reader, after the data before it")
+  func corruption() throws {
+    try runLoop { loop, kernel in
+      let errors = loop.collectErrors()
+      let test = try await TLSEnd(loop, kernel)
+      try test.hand.write(octets("fine"))
+      var damaged: [UInt8] = []
+      try test.hand.engine.encrypt(octets("damaged").span, output: &damaged)
+      damaged[8] ^= 1
+      try test.peer.send(test.hand.takeOutgoing() + damaged)
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.text == "fine")
+      #expect(test.recorder.calls == [.made, .data, .lost(nil)])
+      #expect(test.recorder.tlsLoss?.code == .broken)
+      #expect(test.recorder.tlsLoss?.reason.contains("bad record mac") == true)
+      #expect(errors.messages == [])
+      // The peer is told by an alert.
+      let error = await thrown { try await test.hand.run(test.peer, on: loop) { false } }
+      #expect((error as? TLSError)?.reason.contains("bad record mac") == true)
+      #expect(test.tls.living == 0)
+    }
+  }
+
+  @Test("250: data that comes after our close is ignored, and so are writes")
+  func afterClose() throws {
+    try runLoop { loop, kernel in
+      let errors = loop.collectErrors()
+      let test = try await TLSEnd(loop, kernel)
+      test.recorder.transport.close()
+      test.recorder.transport.write("nobody reads this")
+      try test.hand.write(pattern(100_000))
+      try await test.peer.sendAll(test.hand.takeOutgoing(), on: loop)
+      try await loop.turn(3)
+      #expect(!test.recorder.isLost)
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.isLost }
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      #expect(test.hand.received == [])
+      #expect(test.recorder.calls == [.made, .lost(nil)])
+      #expect(errors.messages == [])
+    }
+  }
+
+  @Test("161: abort says nothing: the peer sees a truncated stream", arguments: [false, true])
+  func abort(afterClose: Bool) throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      test.recorder.transport.write(pattern(plenty))
+      if afterClose { test.recorder.transport.close() }
+      test.recorder.watchingForInlineLoss { $0.abort() }
+      #expect(test.recorder.transport.writeBufferSize == 0)
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .pause, .lost(nil)] && !test.recorder.wasLostInline)
+      let bytes = try await test.peer.receiveToEnd(on: loop)
+      try? test.hand.feed(bytes)
+      #expect(!test.hand.hasEnded && test.hand.received.count < plenty)
+      #expect(test.tls.living == 0)
+    }
+  }
+
+  @Test("252: timers end with their phase: long after,  the connection still works")
+  func timersEnd() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, handshakeTimeout: .seconds(2), shutdownTimeout: .seconds(2))
+      kernel.advanceClock(by: .seconds(20))
+      try await loop.turn()
+      test.recorder.transport.write("still here")
+      try await test.hand.run(test.peer, on: loop) { test.hand.received == octets("still here") }
+      test.recorder.transport.close()
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .lost(nil)])
+      test.recorder.forgetTransport()
+      #expect(test.tls.living == 0)
+    }
+  }
+}
