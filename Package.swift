@@ -21,12 +21,15 @@ let testSettings: [SwiftSetting] = [
 extension Target {
   /// A small program, with the settings that a user's has: the language's defaults, and async functions that stay with
   /// their caller.
-  static func example(_ name: String, argumentParser: Bool = false, processPool: Bool = false) -> Target {
+  static func example(
+    _ name: String, argumentParser: Bool = false, processPool: Bool = false, tls: Bool = false
+  ) -> Target {
     .executableTarget(
       name: name,
       dependencies: ["AsyncIO"]
         + (argumentParser ? [.product(name: "ArgumentParser", package: "swift-argument-parser")] : [])
-        + (processPool ? ["AsyncIOProcessPool"] : []),
+        + (processPool ? ["AsyncIOProcessPool"] : [])
+        + (tls ? ["AsyncIOTLS"] : []),
       path: "Examples/\(name)",
       swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault"), .treatAllWarnings(as: .error)])
   }
@@ -95,7 +98,8 @@ let package = Package(
     .example("hello-world"),
     .example("display-date"),
     .example("watch-descriptor"),
-    .example("echo-server", argumentParser: true),
+    .example("echo-server", argumentParser: true, tls: true),
+    .example("https-client", argumentParser: true, tls: true),
     .example("udp-echo-server"),
     .example("udp-echo-client"),
     .example("shared-port"),
@@ -103,6 +107,6 @@ let package = Package(
     .example("signal-handlers"),
     .example("cpu-bound", processPool: true),
     .example("supervisor"),
-    .example("tour", processPool: true),
+    .example("tour", processPool: true, tls: true),
   ]
 )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import AsyncIO
+import AsyncIOTLS
 import Foundation
 
 /// Sends back what arrives, in either of the library's two styles.
@@ -23,10 +24,16 @@ struct EchoServer: ParsableCommand {
   var loops = 1
   @Option(help: "How connections are served: by callbacks, or by async code on streams.")
   var style = Style.streams
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Encrypt the connections, with a certificate and its key in PEM files.", valueName: "file"))
+  var tls: [String] = []
   @Flag(help: "Serve UDP datagrams instead of TCP connections.")
   var udp = false
 
   func validate() throws {
+    guard tls.isEmpty || tls.count == 2 else { throw ValidationError("--tls takes two files: certificate and key") }
+    if udp, !tls.isEmpty { throw ValidationError("datagrams are not encrypted") }
     guard loops > 1 else { return }
     if unix != nil || port == 0 { throw ValidationError("several loops need a port to share") }
   }
@@ -71,13 +78,17 @@ struct EchoServer: ParsableCommand {
 
   private func makeServer(_ loop: EventLoop) async throws -> Server {
     let shared = loops > 1
+    let tls = tls.isEmpty ? nil : try TLSContext.server(certificateFile: tls[0], keyFile: tls[1])
     switch (style, unix) {
-    case (.callbacks, let path?): return try await loop.createUnixServer(EchoProtocol.init, path: path, backlog: 1024)
-    case (.streams, let path?): return try await loop.startUnixServer(path: path, backlog: 1024, echo)
+    case (.callbacks, let path?):
+      return try await loop.createUnixServer(EchoProtocol.init, path: path, backlog: 1024, tls: tls)
+    case (.streams, let path?):
+      return try await loop.startUnixServer(path: path, backlog: 1024, tls: tls, echo)
     case (.callbacks, nil):
-      return try await loop.createServer(EchoProtocol.init, host: host, port: port, backlog: 1024, reusePort: shared)
+      return try await loop.createServer(
+        EchoProtocol.init, host: host, port: port, backlog: 1024, reusePort: shared, tls: tls)
     case (.streams, nil):
-      return try await loop.startServer(host: host, port: port, backlog: 1024, reusePort: shared, echo)
+      return try await loop.startServer(host: host, port: port, backlog: 1024, reusePort: shared, tls: tls, echo)
     }
   }
 }

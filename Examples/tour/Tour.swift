@@ -10,6 +10,7 @@ struct Tour {
     Chapter(title: "Callbacks and timers", steps: callbackSteps),
     Chapter(title: "Tasks", steps: taskSteps),
     Chapter(title: "TCP", steps: connectionSteps),
+    Chapter(title: "TLS", steps: tlsSteps),
     Chapter(title: "Datagrams", steps: datagramSteps),
     Chapter(title: "Pipes", steps: pipeSteps),
     Chapter(title: "Child processes", steps: processSteps),
