@@ -19,11 +19,11 @@ private final class Output: SubprocessProtocol {
 
 /// Programs that are no workers, or not yet.
 @Suite struct ProcessPoolStartTests {
-  private func script(_ text: String, in folder: TemporaryFolder) throws -> FilePath {
-    let path = folder.path(of: "program")
-    let file = try FileDescriptor.open(
-      FilePath(path), .writeOnly, options: [.create, .closeOnExec], permissions: [.ownerReadWriteExecute])
-    try file.closeAfter { _ = try file.writeAll(Array("#!/bin/sh\n\(text)\n".utf8)) }
+  /// The probe under another name, by which it knows what to do: a file that was just written may be busy, as long as
+  /// some other child has it open.
+  private func probe(as name: String, in folder: TemporaryFolder) throws -> FilePath {
+    let path = folder.path(of: name)
+    try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: try poolProbe().string)
     return FilePath(path)
   }
 
@@ -54,23 +54,19 @@ private final class Output: SubprocessProtocol {
 
   @Test("a program that never says hello is killed") func neverSaysHello() throws {
     let folder = try TemporaryFolder()
-    let text = try startFailure(try script("exec sleep 1000", in: folder), .milliseconds(50))
+    let text = try startFailure(try probe(as: "silent", in: folder), .milliseconds(50))
     #expect(text.hasSuffix(" did not call ProcessPoolExecutor.serveIfWorker within 0.05 seconds"))
   }
 
   @Test("a program that says something else first is killed") func saysSomethingElse() throws {
     let folder = try TemporaryFolder()
-    let text = try startFailure(try script("echo hello >&3; exec sleep 1000", in: folder))
+    let text = try startFailure(try probe(as: "garbling", in: folder))
     #expect(text.hasSuffix(" sent what is no answer"))
   }
 
   @Test("a worker of another version is not used") func otherVersion() throws {
     let folder = try TemporaryFolder()
-    // The length, the kind, and a hello of version 99.
-    let hello = "[{\"version\":99,\"jobs\":[]}]"
-    let length = String(hello.utf8.count, radix: 8)
-    let text = try startFailure(
-      try script("printf '\\\(length)\\0\\0\\0\\0' >&3; printf '%s' '\(hello)' >&3; exec sleep 1000", in: folder))
+    let text = try startFailure(try probe(as: "outdated", in: folder))
     #expect(text.hasSuffix(" sent what is no answer"))
   }
 
