@@ -23,7 +23,7 @@ public struct TLSCertificate: Hashable, Sendable {
 
   /// Reads a certificate.
   ///
-  /// - Throws: ``AsyncIO/TLSError`` `.configuration` for bytes that are none.
+  /// - Throws: `TLSError` `.configuration` for bytes that are none.
   public init(der: [UInt8]) throws(TLSError) {
     guard let certificate = try TLSSource.der(der).certificates().first else {
       throw TLSError(.configuration, "no certificate")

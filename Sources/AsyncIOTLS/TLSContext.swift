@@ -16,7 +16,7 @@ public final class TLSContext: TLSProvider {
   /// A context for connecting: the server's certificate is verified by the system's roots, for the host's name.
   ///
   /// - Parameter configure: changes that.
-  /// - Throws: ``AsyncIO/TLSError`` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
+  /// - Throws: `TLSError` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
   public static func client(_ configure: (inout Configuration) -> Void = { _ in }) throws(TLSError) -> TLSContext {
     var configuration = Configuration()
     configure(&configuration)
@@ -28,7 +28,7 @@ public final class TLSContext: TLSProvider {
   /// - Parameters:
   ///   - identity: the certificate, and its key.
   ///   - configure: changes the other settings.
-  /// - Throws: ``AsyncIO/TLSError`` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
+  /// - Throws: `TLSError` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
   public static func server(
     _ identity: TLSIdentity, _ configure: (inout Configuration) -> Void = { _ in }
   ) throws(TLSError) -> TLSContext {
@@ -44,7 +44,7 @@ public final class TLSContext: TLSProvider {
   ///   - certificateFile: the certificate, then those that lead to a root, in PEM.
   ///   - keyFile: the key, in PEM or DER.
   ///   - configure: changes the other settings.
-  /// - Throws: ``AsyncIO/TLSError`` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
+  /// - Throws: `TLSError` `.configuration` for files that cannot be read and settings that OpenSSL rejects.
   public static func server(
     certificateFile: String, keyFile: String, _ configure: (inout Configuration) -> Void = { _ in }
   ) throws(TLSError) -> TLSContext {
