@@ -35,8 +35,8 @@ extension EventLoop {
 
   /// Listens on a unix socket, and calls the factory for each connection. asyncio's `create_unix_server`.
   ///
-  /// A socket file that nobody listens on any more is replaced. The server removes its file when it closes, if it is
-  /// still the same.
+  /// A socket file that nobody listens on any more is replaced. The file is removed when the server closes, or the loop
+  /// with the server still open, if it is still the same.
   ///
   /// - Parameters:
   ///   - factory: makes the protocol of each connection.
@@ -64,7 +64,13 @@ extension EventLoop {
       let file = SocketFile(of: address, kernel: kernel)
       do {
         let server = try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
-        if cleanupSocket, let file { server.onClose = file.remove }
+        if cleanupSocket, let file {
+          let forget = onClose(file.remove)
+          server.onClose = {
+            forget()
+            file.remove()
+          }
+        }
         return server
       } catch {
         file?.remove()

@@ -63,6 +63,11 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
   func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32
   func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Int32) throws(Errno)
+  /// Fills the buffer with an option's value; the answer is how much of it that is.
+  func option(
+    _ descriptor: FileDescriptor, level: Int32, name: Int32, into buffer: inout MutableSpan<UInt8>
+  ) throws(Errno) -> Int
+  func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Span<UInt8>) throws(Errno)
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno)
 

@@ -197,6 +197,28 @@
       _ = try systemCall { unsafe setsockopt(descriptor.rawValue, level, name, &value, length) }
     }
 
+    package func option(
+      _ descriptor: FileDescriptor, level: Int32, name: Int32, into buffer: inout MutableSpan<UInt8>
+    ) throws(Errno) -> Int {
+      // The span's memory is ours for the length of the call, and the kernel writes at most its count.
+      try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
+        var length = socklen_t(clamping: bytes.count)
+        _ = try systemCall { unsafe getsockopt(descriptor.rawValue, level, name, bytes.baseAddress, &length) }
+        return Int(length)
+      }
+    }
+
+    package func setOption(
+      _ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Span<UInt8>
+    ) throws(Errno) {
+      // The kernel only reads, and at most the span's count.
+      _ = try unsafe value.withUnsafeBufferPointer { (bytes) throws(Errno) in
+        try systemCall {
+          unsafe setsockopt(descriptor.rawValue, level, name, bytes.baseAddress, socklen_t(clamping: bytes.count))
+        }
+      }
+    }
+
     package func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool {
       try systemCall { fcntl(descriptor.rawValue, F_GETFL) } & O_NONBLOCK != 0
     }

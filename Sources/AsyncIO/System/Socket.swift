@@ -206,24 +206,6 @@ extension Socket {
 
   private var name: String { "descriptor \(descriptor.rawValue)" }
 
-  /// Reads an option.
-  ///
-  /// - Throws: ``IOError`` for `getsockopt`.
-  public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
-    try perform("getsockopt") { () throws(Errno) in
-      Value(socketOption: try kernel.option(descriptor, level: option.level, name: option.name))
-    }
-  }
-
-  /// Sets an option.
-  ///
-  /// - Throws: ``IOError`` for `setsockopt`.
-  public func setOption<Value>(_ option: SocketOption<Value>, _ value: Value) throws(IOError) {
-    try perform("setsockopt") { () throws(Errno) in
-      try kernel.setOption(descriptor, level: option.level, name: option.name, value.socketOption)
-    }
-  }
-
   /// Whether its calls return at once.
   ///
   /// - Throws: ``IOError`` for `fcntl`.
@@ -248,7 +230,7 @@ extension Socket {
   }
 
   /// Runs a call on the descriptor, unless that is closed: its number may be someone else's by now.
-  private func perform<Answer>(
+  func perform<Answer>(
     _ operation: String, _ subject: String? = nil, _ call: () throws(Errno) -> Answer
   ) throws(IOError) -> Answer {
     guard !isClosed else { throw IOError(.badFileDescriptor, operation, subject ?? name) }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// A process that runs Python's asyncio, and what it prints, line by line.
+/// A process that runs Python, and what it prints, line by line.
 final class PythonPeer {
   private let loop: EventLoop
   private let process = Process()
@@ -14,14 +14,23 @@ final class PythonPeer {
   private let reader: StreamReader
   private let exit: Future<Int32>
 
-  /// Starts `peer.py`.
-  init(_ loop: EventLoop, _ arguments: String...) throws {
+  /// Starts `peer.py`, with asyncio's half of streams.
+  convenience init(_ loop: EventLoop, _ arguments: String...) throws {
+    let script = try #require(Bundle.module.url(forResource: "peer", withExtension: "py", subdirectory: "Fixtures"))
+    try self.init(loop, command: [script.path(percentEncoded: false)] + arguments)
+  }
+
+  /// Starts a program of the test's own.
+  convenience init(_ loop: EventLoop, program: String, _ arguments: String...) throws {
+    try self.init(loop, command: ["-c", program] + arguments)
+  }
+
+  private init(_ loop: EventLoop, command: [String]) throws {
     self.loop = loop
     reader = try StreamReader(loop)
     exit = Future<Int32>(loop)
-    let script = try #require(Bundle.module.url(forResource: "peer", withExtension: "py", subdirectory: "Fixtures"))
     process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = ["python3", script.path(percentEncoded: false)] + arguments
+    process.arguments = ["python3"] + command
     process.standardOutput = output
     process.standardInput = input
     let remote = loop.remote

@@ -121,6 +121,27 @@ import Testing
     }
   }
 
+  @Test("116: the file of a server that is open when its loop closes is removed, unless somebody took its place")
+  func loopCloses() throws {
+    let folder = try TemporaryFolder()
+    let (mine, others, kept) = (folder.path(of: "mine"), folder.path(of: "others"), folder.path(of: "kept"))
+    try withLoop { loop, kernel in
+      try loop.runUntilComplete {
+        for path in [mine, others] { _ = try await loop.createUnixServer({ Recorder() }, path: path) }
+        _ = try await loop.createUnixServer({ Recorder() }, path: kept, cleanupSocket: false)
+        let closed = try await loop.createUnixServer({ Recorder() }, path: folder.path(of: "closed"))
+        closed.close()
+        #expect(loop.closeHooks.count == 2)
+      }
+      #expect(FileManager.default.fileExists(atPath: mine))
+      try FileManager.default.removeItem(atPath: others)
+      #expect(FileManager.default.createFile(atPath: others, contents: nil))
+    }
+    #expect(!FileManager.default.fileExists(atPath: mine))
+    #expect(FileManager.default.fileExists(atPath: others))
+    #expect(FileManager.default.fileExists(atPath: kept))
+  }
+
   @Test("116: a link to a stale socket file stays, and so does the file")
   func link() throws {
     try runLoop { loop, kernel in

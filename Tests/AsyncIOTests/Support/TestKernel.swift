@@ -284,6 +284,18 @@ final class TestKernel: Kernel {
 
   func directions(_ descriptor: FileDescriptor) throws(Errno) -> Interest { try real.directions(descriptor) }
 
+  func option(
+    _ descriptor: FileDescriptor, level: Int32, name: Int32, into buffer: inout MutableSpan<UInt8>
+  ) throws(Errno) -> Int {
+    try enter(.option)
+    return try real.option(descriptor, level: level, name: name, into: &buffer)
+  }
+
+  func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Span<UInt8>) throws(Errno) {
+    try enter(.setOption)
+    try real.setOption(descriptor, level: level, name: name, value)
+  }
+
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool { try real.isNonBlocking(descriptor) }
 
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno) {
