@@ -147,6 +147,13 @@ import Testing
     #expect(run.lines == ["ready", "leftover: true", "run threw interrupted", "restored: true", "done"])
   }
 
+  @Test("SIGINT ends the wait for work that the default executor is stuck in")
+  func interruptExecutor() async throws {
+    let run = try await run("interrupt", "busy executor", interruptAt: ["waiting for the executor"])
+    #expect(run.lines == ["ready", "waiting for the executor", "run returned", "restored: true", "done"])
+    #expect(run.status == 0)
+  }
+
   @Test("the second SIGINT ends a program that ignores the first")
   func secondInterrupt() async throws {
     let run = try await run("interrupt", "ignored", interruptAt: ["ready", "ignored"])

@@ -81,6 +81,16 @@ func interrupt(_ kind: String) {
           do { try await loop.sleep(for: .seconds(60)) } catch { print("leftover: \(error is CancellationError)") }
         }
         try await loop.sleep(for: .seconds(60))
+      case "busy executor":
+        let (begun, begin) = AsyncStream<Void>.makeStream()
+        loop.createTask {
+          try await loop.runInExecutor {
+            begin.yield()
+            while true { sleep(60) }
+          }
+        }
+        for await _ in begun { break }
+        reportShutdown(loop)
       default:
         while true {
           do { try await loop.sleep(for: .seconds(60)) } catch {
@@ -98,6 +108,19 @@ func interrupt(_ kind: String) {
   var action = sigaction()
   sigaction(SIGINT, nil, &action)
   print("restored: \(action.__sigaction_handler.sa_handler == nil)")
+}
+
+/// Tells, from a callback, as soon as the default executor takes no more work.
+func reportShutdown(_ loop: EventLoop) {
+  loop.callLater(.milliseconds(1)) {
+    loop.createTask {
+      do { try await loop.runInExecutor {} } catch is EventLoopError {
+        print("waiting for the executor")
+        return
+      } catch {}
+      reportShutdown(loop)
+    }
+  }
 }
 
 extension Future<Void> {
