@@ -4,6 +4,7 @@
 
 import argparse
 import asyncio
+import ssl
 
 
 async def echo_stream(reader, writer):
@@ -39,17 +40,17 @@ class DatagramEchoProtocol(asyncio.DatagramProtocol):
         self.transport.sendto(data, sender)
 
 
-async def serve(style, port):
+async def serve(style, port, tls):
     if style == "datagrams":
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(DatagramEchoProtocol, local_addr=("127.0.0.1", port))
         print("listening on 127.0.0.1:%d" % transport.get_extra_info("sockname")[1], flush=True)
         await loop.create_future()
     if style == "streams":
-        server = await asyncio.start_server(echo_stream, "127.0.0.1", port, backlog=4096)
+        server = await asyncio.start_server(echo_stream, "127.0.0.1", port, backlog=4096, ssl=tls)
     else:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(EchoProtocol, "127.0.0.1", port, backlog=4096)
+        server = await loop.create_server(EchoProtocol, "127.0.0.1", port, backlog=4096, ssl=tls)
     print("listening on 127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -59,12 +60,17 @@ def main():
     parser.add_argument("--style", choices=["streams", "protocol", "datagrams"], default="protocol")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--uvloop", action="store_true", help="run on uvloop instead of asyncio's own loop")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     options = parser.parse_args()
+    tls = None
+    if options.tls:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(*options.tls)
     if options.uvloop:
         import uvloop
         uvloop.install()
     try:
-        asyncio.run(serve(options.style, options.port))
+        asyncio.run(serve(options.style, options.port, tls))
     except KeyboardInterrupt:
         pass
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import AsyncIO
+import AsyncIOTLS
 import Glibc
 
 /// Sends back what arrives: connections in either of the library's two styles, or datagrams.
@@ -16,15 +17,18 @@ struct AsyncIOEcho: ParsableCommand {
   var port = 0
   @Option(help: "How connections are served.")
   var style = Style.callbacks
+  @Option(parsing: .upToNextOption, help: "Certificate and key, to encrypt connections with.")
+  var tls: [String] = []
 
   func run() throws {
     try EventLoop.run { loop in
       let server: Server
+      let tls = tls.count == 2 ? try TLSContext.server(certificateFile: tls[0], keyFile: tls[1]) : nil
       switch style {
       case .callbacks:
-        server = try await loop.createServer(EchoProtocol.init, host: "127.0.0.1", port: port, backlog: 1024)
+        server = try await loop.createServer(EchoProtocol.init, host: "127.0.0.1", port: port, backlog: 1024, tls: tls)
       case .streams:
-        server = try await loop.startServer(host: "127.0.0.1", port: port, backlog: 1024, echo)
+        server = try await loop.startServer(host: "127.0.0.1", port: port, backlog: 1024, tls: tls, echo)
       case .datagrams:
         try await serveDatagrams(loop)
         return

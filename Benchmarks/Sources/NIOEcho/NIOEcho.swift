@@ -3,6 +3,7 @@ import ArgumentParser
 import Glibc
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// SwiftNIO's echo server on one event loop thread: a pipeline of handlers, or its async channel.
 @main
@@ -17,6 +18,8 @@ struct NIOEcho: AsyncParsableCommand {
   var port = 0
   @Option(help: "How connections are served.")
   var style = Style.handlers
+  @Option(parsing: .upToNextOption, help: "Certificate and key, to encrypt connections with; for handlers.")
+  var tls: [String] = []
 
   func run() async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -24,12 +27,16 @@ struct NIOEcho: AsyncParsableCommand {
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+    let tls = try makeTLS()
     switch style {
     case .handlers:
       let channel =
         try await bootstrap
         .childChannelInitializer { channel in
-          channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(EchoHandler()) }
+          channel.eventLoop.makeCompletedFuture {
+            if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
+            try channel.pipeline.syncOperations.addHandler(EchoHandler())
+          }
         }
         .bind(host: "127.0.0.1", port: port).get()
       announce(channel)
@@ -54,6 +61,13 @@ struct NIOEcho: AsyncParsableCommand {
         }
       }
     }
+  }
+
+  private func makeTLS() throws -> NIOSSLContext? {
+    guard tls.count == 2 else { return nil }
+    let chain = try NIOSSLCertificate.fromPEMFile(tls[0]).map { NIOSSLCertificateSource.certificate($0) }
+    let key = NIOSSLPrivateKeySource.privateKey(try NIOSSLPrivateKey(file: tls[1], format: .pem))
+    return try NIOSSLContext(configuration: .makeServerConfiguration(certificateChain: chain, privateKey: key))
   }
 
   private func announce(_ channel: any Channel) {

@@ -92,6 +92,7 @@ final class HandDrivenTLS {
   var hasEnded = false
 
   init(_ tls: TLSContext, _ role: TLSRole) throws { engine = try tls.makeEngine(for: role) }
+  init(_ engine: any TLSEngine) { self.engine = engine }
 
   /// Takes what came from the other end.
   func feed(_ bytes: [UInt8]) throws {
