@@ -62,10 +62,13 @@ let package = Package(
     .executableTarget(name: "UVTimers", dependencies: ["CLibUV"]),
     .executableTarget(name: "UVSpawn", dependencies: ["CLibUV"]),
     .target(name: "Measuring", swiftSettings: settings),
-    .executableTarget(name: "AsyncIOEcho", dependencies: [asyncIO, asyncIOTLS, argumentParser], swiftSettings: settings),
+    .executableTarget(
+      name: "AsyncIOEcho", dependencies: [asyncIO, asyncIOTLS, argumentParser], swiftSettings: settings),
     .executableTarget(name: "CallSoon", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
     .executableTarget(name: "Spawn", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
-    .executableTarget(name: "NIOEcho", dependencies: nio + [.product(name: "NIOSSL", package: "swift-nio-ssl"), argumentParser], swiftSettings: settings),
+    .executableTarget(
+      name: "NIOEcho", dependencies: nio + [.product(name: "NIOSSL", package: "swift-nio-ssl"), argumentParser],
+      swiftSettings: settings),
     .executableTarget(name: "NIOExecute", dependencies: nio + [argumentParser, "Measuring"], swiftSettings: settings),
   ],
   cLanguageStandard: .gnu11
