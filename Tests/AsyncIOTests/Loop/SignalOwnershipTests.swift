@@ -150,7 +150,7 @@ import Testing
     defer { Glibc.signal(signal.rawValue, SIG_DFL) }
     let isOver = Shared(false)
     let sender = TestThread { while !isOver.current { signal.sendToThread() } }
-    for _ in 0..<50 {
+    for _ in 0..<20 {
       try withLoop { loop, kernel in
         try loop.addSignalHandler(signal) { loop.stop() }; try loop.runForever()
       }

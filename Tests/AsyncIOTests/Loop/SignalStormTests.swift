@@ -110,7 +110,7 @@ import Testing
         for try await line in reader.lines { try await writer.send(line + "\n") }
       }
       let payload = String(repeating: "x", count: 30_000)
-      for round in 0..<20 {
+      for round in 0..<10 {
         let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
         for _ in 0..<5 {
           try await writer.send(payload + "\n")
