@@ -13,6 +13,8 @@ final class StackedTLSEngine: TLSEngine {
   /// What the upper one wants sent; empty between calls.
   private var outgoing: [UInt8] = []
   private var lowerHasEnded = false
+  /// Whether the upper one may have plaintext left for which there was no room.
+  private var upperHasMore = false
   /// Whether the upper stream may end with the lower one.
   private let acceptsTruncation: Bool
 
@@ -45,11 +47,12 @@ final class StackedTLSEngine: TLSEngine {
     var used = 0
     while true {
       var step = TLSDecryption(used: 0, count: 0, next: .receive)
-      if middleStart < middle.count {
+      if middleStart < middle.count || upperHasMore {
         step = try throughLower(&output) { (middle, output) throws(TLSError) in
           try upper.decrypt(middle, into: &plaintext, output: &output)
         }
         drop(step.used)
+        upperHasMore = step.next == .repeatCall
       }
       if step.count > 0 || step.next != .receive {
         // Whatever is left, here or there, is looked at in the next call.

@@ -166,28 +166,37 @@ import Testing
     }
   }
 
+  /// A connection whose protocol pauses in `connectionMade`, and which holds data that came in one piece with the end of
+  /// the handshake.
+  private func makeHolding(
+    _ loop: EventLoop, _ kernel: TestKernel, closes: Bool
+  ) async throws -> (Recorder, Peer, HandDrivenTLS) {
+    let (near, far) = try await PairKind.tcp.make(loop, kernel)
+    let recorder = Recorder()
+    let peer = Peer(far)
+    recorder.peer = peer
+    recorder.onMade = { $0.pauseReading() }
+    let accepting = loop.createTask {
+      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: try serverTLS())
+    }
+    let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
+    try hand.feed([])
+    try peer.send(hand.takeOutgoing())
+    try await loop.until {
+      if let bytes = try peer.receiveNow() { try hand.feed(bytes) }
+      return hand.isDone
+    }
+    try hand.write(octets("early"))
+    if closes { hand.engine.close(output: &hand.outgoing) }
+    try peer.send(hand.takeOutgoing())
+    try await accepting.value
+    return (recorder, peer, hand)
+  }
+
   @Test("248: data in one piece with the end of the handshake waits for a protocol that pauses in connectionMade")
   func dataWithHandshake() throws {
     try runLoop { loop, kernel in
-      let (near, far) = try await PairKind.tcp.make(loop, kernel)
-      let recorder = Recorder()
-      let peer = Peer(far)
-      recorder.onMade = { $0.pauseReading() }
-      let accepting = loop.createTask {
-        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: try serverTLS())
-      }
-      let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
-      try hand.feed([])
-      try peer.send(hand.takeOutgoing())
-      try await loop.until {
-        if let bytes = try peer.receiveNow() { try hand.feed(bytes) }
-        return hand.isDone
-      }
-      // The last flight of the handshake, data, and the end, all at once.
-      try hand.write(octets("early"))
-      hand.engine.close(output: &hand.outgoing)
-      try peer.send(hand.takeOutgoing())
-      try await accepting.value
+      let (recorder, _, _) = try await makeHolding(loop, kernel, closes: true)
       try await loop.turn(5)
       #expect(recorder.calls == [.made])
       recorder.transport.resumeReading()
@@ -198,7 +207,34 @@ import Testing
       try await loop.until { recorder.isLost }
       #expect(recorder.calls == [.made, .data, .eof, .lost(nil)])
       #expect(recorder.text == "early")
-      peer.close()
+    }
+  }
+
+  @Test("248: what is held goes before what the socket has by then")
+  func heldFirst() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer, hand) = try await makeHolding(loop, kernel, closes: false)
+      try hand.write(octets(" and late"))
+      try peer.send(hand.takeOutgoing())
+      try await loop.turn(3)
+      recorder.transport.resumeReading()
+      try await loop.until { recorder.isLost || recorder.received.count == 14 }
+      #expect(recorder.text == "early and late")
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
+    }
+  }
+
+  @Test("246: a close finds the peer's close_notify also among what is held")
+  func closeWhileHolding() throws {
+    try runLoop { loop, kernel in
+      let (recorder, _, _) = try await makeHolding(loop, kernel, closes: true)
+      recorder.transport.close()
+      // The peer says nothing more, and no clock moves.
+      try await loop.turn(5)
+      #expect(recorder.calls == [.made, .lost(nil)])
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
     }
   }
 
@@ -266,6 +302,9 @@ import Testing
   func timersEnd() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, handshakeTimeout: .seconds(2), shutdownTimeout: .seconds(2))
+      // Of all timers the test's own is the next, in half a minute.
+      let wait = try #require(loop.core.nextDeadline()) - loop.core.clock.now.nanoseconds
+      #expect(wait > 5_000_000_000, "the handshake's timer is still there")
       kernel.advanceClock(by: .seconds(20))
       try await loop.turn()
       test.recorder.transport.write("still here")

@@ -285,8 +285,8 @@ import Testing
       // Through the context, one connection a name: the first names are forgotten.
       let server = try serverTLS()
       let client = try clientTLS { $0.verification = .insecureWithoutHostName }
-      let handshake = { (name: String) throws -> Bool in
-        let (a, b) = (try HandDrivenTLS(client, .client(serverName: name)), try HandDrivenTLS(server, .server))
+      let finish = { (a: HandDrivenTLS) throws -> Bool in
+        let b = try HandDrivenTLS(server, .server)
         try a.feed([])
         while !(a.isDone && b.isDone) || !a.outgoing.isEmpty || !b.outgoing.isEmpty {
           try b.feed(a.takeOutgoing())
@@ -294,9 +294,15 @@ import Testing
         }
         return a.engine.info.isResumed
       }
+      let handshake = { (name: String) throws -> Bool in
+        try finish(HandDrivenTLS(client, .client(serverName: name)))
+      }
       for number in 0..<257 { #expect(try !handshake("host\(number).test")) }
       #expect(try !handshake("host0.test"), "the oldest is still there")
       #expect(try handshake("host256.test"))
+      // Nobody is to see the same ticket twice.
+      let three = try (0..<3).map { _ in try HandDrivenTLS(client, .client(serverName: "host255.test")) }
+      #expect(try three.map(finish).filter { $0 }.count < 3, "a ticket was used again")
     }
   }
 
