@@ -69,22 +69,17 @@ import Testing
     #expect(limit > .seconds(1_000_000))
   }
 
-  @Test("a connection that lingers for no time is reset when it is closed")
-  func reset() throws {
+  @Test("a connection that lingers for no time is reset when it is closed", arguments: [false, true])
+  func reset(lingers: Bool) throws {
     try runLoop { loop, kernel in
-      let server = try await loop.createServer({ Recorder() }, host: "127.0.0.1", port: 0)
-      let client = Recorder()
-      let (transport, _) = try await loop.createConnection({ client }, host: "127.0.0.1", port: server.port)
-      try await loop.until { server.connectionCount == 1 }
-      try transport.socket.setLinger(.zero)
-      let peer = try #require(transport.socket.localAddress)
-      #expect(peer.port != 0)
-      transport.abort()
-      // Nothing of it is left to time out: the same port can be bound at once, without reuse.
-      try await loop.until { server.connectionCount == 0 }
-      let again = try Socket(.ipv4)
-      try again.bind(to: peer)
-      again.close()
+      let (server, accepted) = try await recordingServer(loop)
+      let (transport, client) = try await loop.createConnection({ Recorder() }, host: "127.0.0.1", port: server.port)
+      try await loop.until { accepted.recorders.count == 1 }
+      if !lingers { try transport.socket.setLinger(.zero) }
+      transport.close()
+      let peer = accepted.recorders[0]
+      try await loop.until { client.isLost && peer.isLost }
+      #expect(peer.calls.last == .lost(lingers ? nil : .connectionReset))
       server.close()
     }
   }
