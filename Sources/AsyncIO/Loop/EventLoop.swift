@@ -28,8 +28,8 @@ public final class EventLoop {
   let serialExecutor: LoopSerialExecutor
   /// Where arriving bytes land on their way to a protocol, one read at a time.
   let readBuffer = ReadBuffer(capacity: EventLoop.readLimit)
-  /// Where arriving bytes land once they are decrypted, on their way to a protocol.
-  lazy var plaintextBuffer = ReadBuffer(capacity: EventLoop.readLimit)
+  /// Where bytes land that nobody will look at.
+  lazy var discardedBytes = ReadBuffer(capacity: TLSStage.recordLimit)
   /// Encrypted bytes on their way to the kernel, and plaintext on its way to be encrypted; empty between uses, kept for
   /// their memory.
   var outgoingCiphertext: [UInt8] = []

@@ -104,7 +104,7 @@ extension EventLoop {
     }
     guard socket.remoteAddress != nil else { throw IOError(.socketNotConnected, "\(operation)", "the given socket") }
     try socket.setNonBlocking(true)
-    let connection = try attach(factory, socket, options?.makeStage())
+    let connection = try attach(factory, socket, options?.makeStage(on: socket, self))
     if options != nil { try await connection.transport.waitForHandshake(operation) }
     return connection
   }
@@ -116,7 +116,7 @@ extension EventLoop {
   ) async throws -> (transport: StreamTransport, protocol: P) {
     let connection: (transport: StreamTransport, protocol: P)
     do {
-      connection = try attach(factory, socket, options?.makeStage(), remoteAddress: remoteAddress)
+      connection = try attach(factory, socket, options?.makeStage(on: socket, self), remoteAddress: remoteAddress)
     } catch {
       socket.close()
       throw error

@@ -60,10 +60,10 @@ extension EventLoop {
         .transportState, "startTLS: the transport is closing, or busy with a file or another handshake")
     }
     try Task.checkCancellation()
-    guard let stage = try options?.makeStage() else { return }
-    stage.held = takingReceived()
+    guard let stage = try options?.makeStage(on: transport.socket, self) else { return }
+    let received = takingReceived()
     transport.setProtocol(`protocol`)
-    transport.beginHandshake(stage)
+    transport.beginHandshake(stage, received: received)
     try await transport.waitForHandshake("startTLS")
   }
 }

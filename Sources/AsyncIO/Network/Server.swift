@@ -35,7 +35,7 @@ public final class Server {
     _ socket: Socket, _ address: SocketAddress?, _ options: TLSOptions?, _ factory: () throws -> P
   ) {
     do {
-      let stage = try options?.makeStage()
+      let stage = try options?.makeStage(on: socket, loop)
       stage?.isAwaited = false
       _ = try loop.attach(
         factory, socket, stage, remoteAddress: address,

@@ -1,128 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// TLS inside TLS: an engine whose bytes travel through another one, which is connected already.
+/// TLS inside TLS: an engine whose wire is another one, which is connected already.
 final class StackedTLSEngine: TLSEngine {
   /// Nearer to the program.
   private let upper: any TLSEngine
-  /// Nearer to the peer.
-  private let lower: any TLSEngine
-  /// What the lower one has decrypted and the upper one not yet used.
-  private var middle: [UInt8] = []
-  private var middleStart = 0
-  private let room = ReadBuffer(capacity: 16 * 1024)
-  /// What the upper one wants sent; empty between calls.
-  private var outgoing: [UInt8] = []
-  private var lowerHasEnded = false
-  /// Whether the upper one may have plaintext left for which there was no room.
-  private var upperHasMore = false
+  private let middle: EngineWire
   /// Whether the upper stream may end with the lower one.
   private let acceptsTruncation: Bool
 
   init(_ upper: any TLSEngine, over lower: any TLSEngine, acceptsTruncation: Bool = false) {
     self.upper = upper
-    self.lower = lower
+    self.middle = EngineWire(lower)
     self.acceptsTruncation = acceptsTruncation
   }
 
   var info: TLSInfo { upper.info }
 
-  func handshake(_ received: Span<UInt8>, output: inout [UInt8]) throws(TLSError) -> (used: Int, isDone: Bool) {
-    var used = 0
-    while true {
-      let (count, isDone) = try throughLower(&output) { (middle, output) throws(TLSError) in
-        try upper.handshake(middle, output: &output)
-      }
-      drop(count)
-      if isDone { return (used, true) }
-      guard try fill(received, &used, &output) else {
-        if lowerHasEnded { throw TLSError(.handshake, "the TLS connection below was closed during the handshake") }
-        return (used, false)
+  func handshake(over wire: any TLSWire) throws(TLSError) -> Bool {
+    let isDone = try middle.lending(wire) { () throws(TLSError) in try upper.handshake(over: middle) }
+    if !isDone {
+      if let failure = middle.failure { throw failure }
+      if middle.hasEnded { throw TLSError(.handshake, "the TLS connection below was closed during the handshake") }
+    }
+    return isDone
+  }
+
+  func decrypt(from wire: any TLSWire, into plaintext: inout MutableSpan<UInt8>) throws(TLSError) -> TLSDecryption {
+    var step = TLSDecryption(count: 0, next: .receive)
+    try middle.lending(wire) { () throws(TLSError) in
+      step = try upper.decrypt(from: middle, into: &plaintext)
+    }
+    guard step.next == .receive, middle.failure != nil || middle.hasEnded else { return step }
+    // Behind the plaintext.
+    if step.count > 0 {
+      step.next = .repeatCall
+    } else if let failure = middle.failure {
+      throw failure
+    } else if acceptsTruncation {
+      step.next = .end
+    } else {
+      throw .truncated
+    }
+    return step
+  }
+
+  func encrypt(_ plaintext: Span<UInt8>, to wire: any TLSWire) throws(TLSError) {
+    try middle.lending(wire) { () throws(TLSError) in try upper.encrypt(plaintext, to: middle) }
+    if let failure = middle.failure { throw failure }
+  }
+
+  func close(over wire: any TLSWire) {
+    middle.lending(wire) { upper.close(over: middle) }
+    if middle.failure == nil { middle.lower.close(over: wire) }
+  }
+}
+
+/// The wire that an engine is to another one.
+private final class EngineWire: TLSWire {
+  let lower: any TLSEngine
+  /// The lower engine's wire, for the length of a call.
+  private var wire: (any TLSWire)?
+  /// Whether the lower stream has ended as it should.
+  private(set) var hasEnded = false
+  /// Why the lower engine is of no use any more; nil while it is.
+  private(set) var failure: TLSError?
+
+  init(_ lower: any TLSEngine) { self.lower = lower }
+
+  func lending<R>(_ wire: any TLSWire, _ call: () throws(TLSError) -> R) throws(TLSError) -> R {
+    self.wire = wire
+    defer { self.wire = nil }
+    return try call()
+  }
+
+  func lending(_ wire: any TLSWire, _ call: () -> Void) {
+    self.wire = wire
+    defer { self.wire = nil }
+    call()
+  }
+
+  func read(into buffer: inout MutableSpan<UInt8>) -> Int {
+    guard let wire else { return 0 }
+    var count = 0
+    // The whole room: what the lower engine keeps is not asked for again before more arrives.
+    while count < buffer.count, failure == nil, !hasEnded {
+      do throws(TLSError) {
+        var rest = buffer._mutatingExtracting(count...)
+        let step = try lower.decrypt(from: wire, into: &rest)
+        count += step.count
+        hasEnded = step.next == .end
+        if step.next == .receive { break }
+      } catch {
+        failure = error
       }
     }
+    return count
   }
 
-  func decrypt(
-    _ received: Span<UInt8>, into plaintext: inout MutableSpan<UInt8>, output: inout [UInt8]
-  ) throws(TLSError) -> TLSDecryption {
-    var used = 0
-    while true {
-      var step = TLSDecryption(used: 0, count: 0, next: .receive)
-      if middleStart < middle.count || upperHasMore {
-        step = try throughLower(&output) { (middle, output) throws(TLSError) in
-          try upper.decrypt(middle, into: &plaintext, output: &output)
-        }
-        drop(step.used)
-        upperHasMore = step.next == .repeatCall
-      }
-      if step.count > 0 || step.next != .receive {
-        // Whatever is left, here or there, is looked at in the next call.
-        let next = step.next == .end ? TLSDecryption.Next.end : .repeatCall
-        return TLSDecryption(used: used, count: step.count, next: next)
-      }
-      guard try fill(received, &used, &output) else {
-        if lowerHasEnded, !acceptsTruncation { throw .truncated }
-        return TLSDecryption(used: used, count: 0, next: lowerHasEnded ? .end : .receive)
-      }
-    }
-  }
-
-  func encrypt(_ plaintext: Span<UInt8>, output: inout [UInt8]) throws(TLSError) {
-    try throughLower(&output) { (_, output) throws(TLSError) in try upper.encrypt(plaintext, output: &output) }
-  }
-
-  func close(output: inout [UInt8]) {
-    var farewell: [UInt8] = []
-    upper.close(output: &farewell)
-    try? lower.encrypt(farewell.span, output: &output)
-    lower.close(output: &output)
-  }
-
-  /// Has the lower engine decrypt some more.
-  ///
-  /// - Returns: whether it came to anything.
-  private func fill(
-    _ received: Span<UInt8>, _ used: inout Int, _ output: inout [UInt8]
-  ) throws(TLSError) -> Bool {
-    while !lowerHasEnded {
-      let step = try room.fill { (target) throws(TLSError) in
-        try lower.decrypt(received.extracting(used...), into: &target, output: &output)
-      }
-      used += step.used
-      lowerHasEnded = step.next == .end
-      if step.count > 0 {
-        room.withPrefix(step.count) { middle.append(copying: $0) }
-        return true
-      }
-      if step.next == .receive { return false }
-    }
-    return false
-  }
-
-  /// Calls the upper engine with what the lower one has decrypted. What the upper one wants sent is encrypted by the
-  /// lower one, also when the upper one fails.
-  private func throughLower<R>(
-    _ output: inout [UInt8], _ call: (Span<UInt8>, inout [UInt8]) throws(TLSError) -> R
-  ) throws(TLSError) -> R {
-    var outgoing = self.outgoing
-    self.outgoing = []
-    let middle = middle
-    let outcome: Result<R, TLSError>
-    do throws(TLSError) {
-      outcome = .success(try call(middle.span.extracting(middleStart...), &outgoing))
-    } catch {
-      outcome = .failure(error)
-    }
-    if !outgoing.isEmpty { try lower.encrypt(outgoing.span, output: &output) }
-    outgoing.removeAll(keepingCapacity: true)
-    self.outgoing = outgoing
-    return try outcome.get()
-  }
-
-  private func drop(_ count: Int) {
-    middleStart += count
-    if middleStart == middle.count {
-      middle.removeAll(keepingCapacity: true)
-      middleStart = 0
-    }
+  func write(_ bytes: Span<UInt8>) {
+    guard failure == nil, let wire else { return }
+    do throws(TLSError) { try lower.encrypt(bytes, to: wire) } catch { failure = error }
   }
 }

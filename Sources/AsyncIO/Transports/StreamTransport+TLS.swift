@@ -4,16 +4,17 @@ import SystemPackage
 // TLS on a stream transport: the handshake, what an engine wants sent, and the close. Beside this, TLSReading and
 // TLSWriting.
 //
-// Encryption is a stage between the socket and the rest of the transport: what arrives passes through the engine on its
-// way to the protocol, and what is written on its way to the kernel. Plaintext waits in `buffer`, encrypted bytes in the
-// stage's `wire`; the first only as long as the second is not empty, or a handshake goes on, so that small writes to a
-// slow peer share records.
+// Encryption is a stage between the socket and the rest of the transport: the engine receives for the protocol, and what
+// is written passes through it on its way to the kernel. Plaintext waits in `buffer`, encrypted bytes in the stage's
+// `wire`; the first only as long as the second has some, or a handshake goes on, so that small writes to a slow peer
+// share records.
 
 extension StreamTransport {
   // MARK: Handshake
 
-  /// Begins the handshake, on a connection that is new or open.
-  func beginHandshake(_ stage: TLSStage) {
+  /// Begins the handshake, on a connection that is new or open, with what was received of it already.
+  func beginHandshake(_ stage: TLSStage, received: [UInt8] = []) {
+    stage.wire.prepend(received)
     // What was written before goes out as it was meant to.
     if let below = tls {
       encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
@@ -25,11 +26,10 @@ extension StreamTransport {
       stage.engine = StackedTLSEngine(
         stage.engine, over: below.engine, acceptsTruncation: stage.provider.insecurelyAcceptsTruncation)
       // The lower engine's bytes are still to be decrypted by it: they go to the stack, whose lower part it is.
-      stage.held = below.takeHeld() + stage.held
-      stage.wire.appendQuietly(contentsOf: below.wire.takeAll())
+      stage.wire.takeOver(below.wire)
     } else {
       buffer.encryptedCount = buffer.count
-      stage.wire.appendQuietly(contentsOf: buffer.takeAll())
+      stage.wire.pending.appendQuietly(contentsOf: buffer.takeAll())
     }
     tls = stage
     state.beginHandshake()
@@ -38,7 +38,7 @@ extension StreamTransport {
         let limit = "\(peerName) (the handshake took longer than \(stage.handshakeTimeout))"
         handshakeFailed(IOError(.connectionAbort, "TLS handshake", limit))
       })
-    receive(stage.takeHeld().span, stage)
+    continueHandshake(stage)
     updateInterest()
   }
 
@@ -61,16 +61,21 @@ extension StreamTransport {
     try stage.outcome?.get()
   }
 
-  func continueHandshake(_ received: Span<UInt8>, _ stage: TLSStage) {
-    let used: Int
+  func continueHandshake(_ stage: TLSStage) {
+    let isDone: Bool
     do {
-      let (count, isDone) = try sendingOutput(stage) { (output) throws(TLSError) in
-        try stage.engine.handshake(received, output: &output)
-      }
-      guard isDone, state.isHandshaking else { return }
-      used = count
+      // A flight may be several records.
+      stage.wire.beginJoining(&loop.outgoingCiphertext)
+      defer { stage.wire.endJoining(&loop.outgoingCiphertext) }
+      isDone = try stage.engine.handshake(over: stage.wire)
     } catch {
       handshakeFailed(error.with(peerName))
+      return
+    }
+    noteSending(stage)
+    guard state.isHandshaking else { return }
+    guard isDone else {
+      if let end = stage.wire.end { streamEnded(end, stage) }
       return
     }
     state.endHandshake()
@@ -79,7 +84,7 @@ extension StreamTransport {
     if !wasMade { start() }
     stage.finishHandshake(.success(()))
     flushEncrypted(stage)
-    deliver(received.extracting(used...), stage)
+    deliver(stage)
     updateInterest()
   }
 
@@ -98,63 +103,35 @@ extension StreamTransport {
     stage.finishHandshake(.failure(error))
   }
 
-  // MARK: The engine's output
-
-  /// Calls the engine, and sends what it wants sent, also when it fails.
+  /// After a call of the engine: what became of what it wanted sent.
   @inline(__always)
-  func sendingOutput<R>(
-    _ stage: TLSStage, _ call: (inout [UInt8]) throws(TLSError) -> R
-  ) throws(TLSError) -> R {
-    // Out of the loop for as long as it is in use: nobody else may write into it.
-    var output = loop.outgoingCiphertext
-    loop.outgoingCiphertext = []
-    defer {
-      if !output.isEmpty {
-        sendEncrypted(output.span, stage)
-        output.removeAll(keepingCapacity: true)
-      }
-      loop.outgoingCiphertext = output
+  func noteSending(_ stage: TLSStage) {
+    if let error = stage.wire.sendFailure {
+      encryptedConnectionBroke(IOError(error, "send", peerName))
+    } else if !stage.wire.pending.isEmpty {
+      updateInterest()
     }
-    return try call(&output)
-  }
-
-  private func sendEncrypted(_ bytes: Span<UInt8>, _ stage: TLSStage) {
-    guard !state.hasEnded else { return }
-    var sent = 0
-    if stage.wire.isEmpty {
-      do throws(Errno) {
-        sent = try loop.kernel.send(socket.descriptor, bytes)
-        stage.sentCount += sent
-      } catch {
-        if error != .wouldBlock {
-          encryptedConnectionBroke(IOError(error, "send", peerName))
-          return
-        }
-      }
-    }
-    guard sent < bytes.count else { return }
-    _ = stage.wire.append(bytes.extracting(sent...))
-    updateInterest()
   }
 
   // MARK: Closing
 
   func sendCloseNotify() {
     guard let stage = tls else { return }
-    try? sendingOutput(stage) { (output) throws(TLSError) in stage.engine.close(output: &output) }
+    stage.engine.close(over: stage.wire)
+    noteSending(stage)
     // The peer's last word may be among what nobody wanted.
-    discard(stage.takeHeld().span, stage)
+    discard(stage)
     lastByteWasSent()
     updateInterest()
   }
 
   /// Ends a close that makes no progress for as long as the limit is.
   func limitShutdown(_ stage: TLSStage) {
-    let sentBefore = stage.sentCount
+    let sentBefore = stage.wire.sentCount
     stage.setTimer(
       loop.callLater(stage.shutdownTimeout) { [self] in
         guard !state.hasEnded else { return }
-        if !state.isAwaitingPeer, stage.sentCount > sentBefore {
+        if !state.isAwaitingPeer, stage.wire.sentCount > sentBefore {
           limitShutdown(stage)
         } else {
           let limit = "\(peerName) (the peer took longer than \(stage.shutdownTimeout))"

@@ -3,45 +3,23 @@ import SystemPackage
 
 extension StreamTransport {
   func readEncrypted(_ stage: TLSStage) {
-    if stage.hasHeldBytes, state.isDelivering {
-      deliverHeld(stage)
-      return
-    }
-    let count: Int
-    do throws(Errno) {
-      count = try loop.readBuffer.fill { (target) throws(Errno) in
-        try loop.kernel.receive(socket.descriptor, into: &target)
-      }
-    } catch {
-      if error != .wouldBlock { encryptedConnectionBroke(IOError(error, "recv", peerName)) }
-      return
-    }
-    guard count > 0 else {
-      receiveUnannouncedEnd(stage)
-      return
-    }
-    loop.readBuffer.withPrefix(count) { receive($0, stage) }
-  }
-
-  /// Takes what came from the peer.
-  func receive(_ bytes: Span<UInt8>, _ stage: TLSStage) {
+    stage.wire.allowReceiving()
     if state.isHandshaking {
-      continueHandshake(bytes, stage)
+      continueHandshake(stage)
     } else if state.isAwaitingPeer {
-      discard(bytes, stage)
+      discard(stage)
     } else {
-      deliver(bytes, stage)
+      deliver(stage)
     }
   }
 
-  /// Decrypts, and tells the protocol, as long as it wants to hear. What it does not want yet is kept.
-  func deliver(_ bytes: Span<UInt8>, _ stage: TLSStage) {
-    var used = 0
+  /// Decrypts, and tells the protocol, as long as it wants to hear. What it does not want yet stays where it is.
+  func deliver(_ stage: TLSStage) {
     stage.hasPlaintext = true
     while state.isDelivering, stage.hasPlaintext {
       let outcome: Result<TLSDecryption, TLSError>
       do {
-        outcome = try decrypt(bytes.extracting(used...), stage)
+        outcome = try decrypt(stage)
       } catch {
         protocolFailed("withBuffer", error)
         return
@@ -50,7 +28,7 @@ extension StreamTransport {
         if case .failure(let error) = outcome { end(error.with(peerName)) }
         return
       }
-      used += step.used
+      noteSending(stage)
       // Before the protocol is told: it may pause, and resume.
       stage.hasPlaintext = step.next != .receive
       if step.count > 0 { tellProtocol(step.count) }
@@ -60,23 +38,20 @@ extension StreamTransport {
         return
       }
     }
-    // After a close nobody asks for it any more; else it is wanted later.
-    if used < bytes.count, !state.hasEnded { stage.held.append(copying: bytes.extracting(used...)) }
+    // Behind everything that came before it, and only to a protocol that still wants to hear.
+    if state.isDelivering, !stage.hasPlaintext, let end = stage.wire.end { streamEnded(end, stage) }
   }
 
-  /// What the engine makes of it, in the protocol's own buffer if it brings one.
+  /// What the engine has for the protocol, in the protocol's own buffer if it brings one.
   ///
   /// - Throws: what the protocol throws.
-  private func decrypt(_ bytes: Span<UInt8>, _ stage: TLSStage) throws -> Result<TLSDecryption, TLSError> {
-    guard let receiver = bufferedReceiver else { return decryptIntoLoopsBuffer(bytes, stage) }
+  private func decrypt(_ stage: TLSStage) throws -> Result<TLSDecryption, TLSError> {
+    guard let receiver = bufferedReceiver else { return decrypt(stage, into: loop.readBuffer) }
     var outcome: Result<TLSDecryption, TLSError>?
     try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
       guard target.count > 0 else { throw EventLoopError.emptyBuffer }
       do throws(TLSError) {
-        outcome = .success(
-          try sendingOutput(stage) { (output) throws(TLSError) in
-            try stage.engine.decrypt(bytes, into: &target, output: &output)
-          })
+        outcome = .success(try stage.engine.decrypt(from: stage.wire, into: &target))
       } catch {
         outcome = .failure(error)
       }
@@ -85,13 +60,11 @@ extension StreamTransport {
     return outcome
   }
 
-  private func decryptIntoLoopsBuffer(_ bytes: Span<UInt8>, _ stage: TLSStage) -> Result<TLSDecryption, TLSError> {
+  private func decrypt(_ stage: TLSStage, into buffer: ReadBuffer) -> Result<TLSDecryption, TLSError> {
     do throws(TLSError) {
       return .success(
-        try sendingOutput(stage) { (output) throws(TLSError) in
-          try loop.plaintextBuffer.fill { (target) throws(TLSError) in
-            try stage.engine.decrypt(bytes, into: &target, output: &output)
-          }
+        try buffer.fill { (target) throws(TLSError) in
+          try stage.engine.decrypt(from: stage.wire, into: &target)
         })
     } catch {
       return .failure(error)
@@ -104,14 +77,14 @@ extension StreamTransport {
       return
     }
     do {
-      try loop.plaintextBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
+      try loop.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
     } catch {
       protocolFailed("dataReceived", error)
     }
   }
 
   private func deliverHeld(_ stage: TLSStage) {
-    deliver(stage.takeHeld().span, stage)
+    deliver(stage)
     updateInterest()
   }
 
@@ -126,24 +99,29 @@ extension StreamTransport {
   }
 
   /// Looks for the peer's close_notify only: the connection was closed.
-  func discard(_ bytes: Span<UInt8>, _ stage: TLSStage) {
-    var used = 0
+  func discard(_ stage: TLSStage) {
     while state.isAwaitingPeer {
-      switch decryptIntoLoopsBuffer(bytes.extracting(used...), stage) {
+      // Not where a protocol may be looking at what it was given.
+      switch decrypt(stage, into: loop.discardedBytes) {
       case .failure:
         end(nil)
         return
       case .success(let step):
-        used += step.used
-        if step.next == .end { peerIsDone() }
-        if step.next != .repeatCall { return }
+        switch step.next {
+        case .repeatCall: continue
+        case .end: peerIsDone()
+        case .receive: if let end = stage.wire.end { streamEnded(end, stage) }
+        }
+        return
       }
     }
   }
 
-  /// The socket's stream has ended without the peer's close_notify.
-  private func receiveUnannouncedEnd(_ stage: TLSStage) {
-    if state.isHandshaking {
+  /// The socket's stream has ended, without the peer's close_notify.
+  func streamEnded(_ end: SocketWire.End, _ stage: TLSStage) {
+    if case .failure(let error) = end {
+      encryptedConnectionBroke(IOError(error, "recv", peerName))
+    } else if state.isHandshaking {
       handshakeFailed(IOError(.connectionReset, "TLS handshake", peerName))
     } else if state.isAwaitingPeer {
       peerIsDone()

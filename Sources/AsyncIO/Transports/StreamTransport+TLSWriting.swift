@@ -4,16 +4,17 @@ import SystemPackage
 extension StreamTransport {
   func writeEncrypted(_ bytes: Span<UInt8>, _ stage: TLSStage) {
     var done = 0
-    while done < bytes.count, buffer.isEmpty, stage.wire.isEmpty, !state.isHandshaking {
+    while done < bytes.count, buffer.isEmpty, stage.wire.pending.isEmpty, !state.isHandshaking {
       let part = bytes.extracting(done..<min(bytes.count, done + TLSStage.chunk))
       do throws(TLSError) {
-        try sendingOutput(stage) { (output) throws(TLSError) in try stage.engine.encrypt(part, output: &output) }
+        try encrypt(part, stage)
+        noteSending(stage)
       } catch {
         end(error.with(peerName))
       }
       if state.hasEnded { return }
       done += part.count
-      if !stage.wire.isEmpty { buffer.encryptedCount = part.count }
+      if !stage.wire.pending.isEmpty { buffer.encryptedCount = part.count }
     }
     let signal = done < bytes.count ? buffer.append(bytes.extracting(done...)) : buffer.signal()
     updateInterest()
@@ -21,7 +22,7 @@ extension StreamTransport {
   }
 
   func writeLinesEncrypted(_ lines: [[UInt8]], _ stage: TLSStage) {
-    let mayGo = buffer.isEmpty && stage.wire.isEmpty && !state.isHandshaking
+    let mayGo = buffer.isEmpty && stage.wire.pending.isEmpty && !state.isHandshaking
     // All of them first, so that small ones share a record.
     buffer.appendQuietly(contentsOf: lines)
     if mayGo { encryptBuffer(stage, chunks: .max) }
@@ -30,41 +31,44 @@ extension StreamTransport {
     perform(buffer.signal())
   }
 
+  /// Encrypts and sends. What takes several records goes out by one system call.
+  private func encrypt(_ bytes: Span<UInt8>, _ stage: TLSStage) throws(TLSError) {
+    if bytes.count > TLSStage.recordLimit { stage.wire.beginJoining(&loop.outgoingCiphertext) }
+    defer { stage.wire.endJoining(&loop.outgoingCiphertext) }
+    try stage.engine.encrypt(bytes, to: stage.wire)
+  }
+
   /// Encrypts and sends what is buffered.
   func encryptBuffer(_ stage: TLSStage, chunks: Int, stopsWhenBlocked: Bool = true) {
     var left = chunks
-    while left > 0, !buffer.isEmpty, stage.wire.isEmpty || !stopsWhenBlocked {
+    while left > 0, !buffer.isEmpty, stage.wire.pending.isEmpty || !stopsWhenBlocked {
       left -= 1
       var count = 0
       do throws(TLSError) {
-        try sendingOutput(stage) { (output) throws(TLSError) in
-          try buffer.withFront(TLSStage.chunk, gathering: &loop.gatheredPlaintext) { (part) throws(TLSError) in
-            count = part.count
-            try stage.engine.encrypt(part, output: &output)
-          }
+        try buffer.withFront(TLSStage.chunk, gathering: &loop.gatheredPlaintext) { (part) throws(TLSError) in
+          count = part.count
+          try encrypt(part, stage)
         }
+        noteSending(stage)
       } catch {
         end(error.with(peerName))
       }
       if state.hasEnded { return }
       buffer.consumeEncrypted(count)
-      if stage.wire.isEmpty { buffer.encryptedCount = 0 }
+      if stage.wire.pending.isEmpty { buffer.encryptedCount = 0 }
     }
   }
 
   func flushEncrypted(_ stage: TLSStage) {
-    if !stage.wire.isEmpty {
+    if !stage.wire.pending.isEmpty {
       do throws(Errno) {
-        let sent = try loop.kernel.send(
-          socket.descriptor, gathering: stage.wire.front, skipping: stage.wire.firstOffset)
-        stage.sentCount += sent
-        _ = stage.wire.consume(sent)
+        try stage.wire.flush()
       } catch {
         if error != .wouldBlock { encryptedConnectionBroke(IOError(error, "send", peerName)) }
         return
       }
     }
-    buffer.encryptedCount = min(buffer.encryptedCount, stage.wire.count)
+    buffer.encryptedCount = min(buffer.encryptedCount, stage.wire.pending.count)
     if !state.isHandshaking { encryptBuffer(stage, chunks: TLSStage.chunksPerTurn) }
     guard !state.hasEnded else { return }
     perform(buffer.signal())

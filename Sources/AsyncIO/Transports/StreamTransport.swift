@@ -255,12 +255,12 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   }
 
   /// Whether the end has to wait: for bytes in the buffer, or those of a file.
-  private var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile || tls?.wire.isEmpty == false }
+  private var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile || tls?.wire.pending.isEmpty == false }
 
   /// Whether there are bytes that the kernel could take.
   var hasBytesForKernel: Bool {
     guard let tls else { return !buffer.isEmpty }
-    return !tls.wire.isEmpty || !buffer.isEmpty && !state.isHandshaking
+    return !tls.wire.pending.isEmpty || !buffer.isEmpty && !state.isHandshaking
   }
 
   /// Does what waited for the last byte, once that is out.

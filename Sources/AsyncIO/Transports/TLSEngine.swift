@@ -27,56 +27,64 @@ public enum TLSRole: Hashable, Sendable {
   case server
 }
 
-/// One end of an encrypted connection, without any input or output of its own: bytes in, bytes out.
+/// What carries an engine's bytes: a socket, or another engine.
 ///
-/// A transport drives it, one call at a time. Each method appends what has to go to the peer, in order, to `output`,
-/// also when it throws: that is the alert that tells the peer why. After an error no method but ``info`` is called.
-public protocol TLSEngine: AnyObject {
-  /// Goes on with the handshake. The first call begins it, and may bring no bytes.
+/// An engine uses it during its own calls only, and never keeps it.
+public protocol TLSWire: AnyObject {
+  /// Fills the buffer with encrypted bytes from the peer, as far as there are any now.
   ///
-  /// - Returns: how many bytes were used (the others come again, to ``decrypt(_:into:output:)`` once it is done), and
-  ///   whether the handshake is done.
-  func handshake(_ received: Span<UInt8>, output: inout [UInt8]) throws(TLSError) -> (used: Int, isDone: Bool)
+  /// - Returns: how many they are. Fewer than there is room for: more will come with another call of the engine's, and
+  ///   not before.
+  func read(into buffer: inout MutableSpan<UInt8>) -> Int
 
-  /// Decrypts what arrived, as far as the plaintext fits.
+  /// Takes encrypted bytes for the peer, always all of them. Whoever brings the wire learns of failures.
+  func write(_ bytes: Span<UInt8>)
+}
+
+/// One end of an encrypted connection, without any input or output of its own.
+///
+/// A transport drives it, one call at a time, and brings the wire for each. Every method writes what has to go to the
+/// peer, also when it throws: that is the alert that tells the peer why. After an error no method but ``info`` is called.
+public protocol TLSEngine: AnyObject {
+  /// Goes on with the handshake, which the first call begins.
+  ///
+  /// - Returns: whether the handshake is done. What was read beyond its end is ``decrypt(from:into:)``'s.
+  func handshake(over wire: any TLSWire) throws(TLSError) -> Bool
+
+  /// Reads and decrypts what has arrived, as far as the plaintext fits.
   ///
   /// What was decrypted before an error is answered first; the error comes with the next call.
-  func decrypt(
-    _ received: Span<UInt8>, into plaintext: inout MutableSpan<UInt8>, output: inout [UInt8]
-  ) throws(TLSError) -> TLSDecryption
+  func decrypt(from wire: any TLSWire, into plaintext: inout MutableSpan<UInt8>) throws(TLSError) -> TLSDecryption
 
-  /// Encrypts bytes, in as few records as they take.
-  func encrypt(_ plaintext: Span<UInt8>, output: inout [UInt8]) throws(TLSError)
+  /// Encrypts bytes, in as few records as they take, and one write for each.
+  func encrypt(_ plaintext: Span<UInt8>, to wire: any TLSWire) throws(TLSError)
 
   /// Says that no more will be sent: close_notify.
-  func close(output: inout [UInt8])
+  func close(over wire: any TLSWire)
 
   /// What was agreed on in the handshake.
   var info: TLSInfo { get }
 }
 
-/// What became of bytes that an engine was given to decrypt.
+/// What an engine has decrypted.
 public struct TLSDecryption: Equatable, Sendable {
   /// What to do next.
   public enum Next: Equatable, Sendable {
-    /// Everything was used, and all plaintext is out: come back with more from the peer.
+    /// All plaintext is out: come back once the wire has more.
     case receive
-    /// There may be more plaintext: come back with room for it, and with what is left of the bytes.
+    /// There may be more plaintext: come back with room for it.
     case repeatCall
     /// The peer has sent its close_notify, and there is no plaintext. What follows is not part of the connection.
     case end
   }
 
-  /// How many of the received bytes were used.
-  public var used: Int
   /// How many bytes of plaintext there are.
   public var count: Int
   /// What to do next.
   public var next: Next
 
   /// Describes an outcome.
-  public init(used: Int, count: Int, next: Next) {
-    self.used = used
+  public init(count: Int, next: Next) {
     self.count = count
     self.next = next
   }

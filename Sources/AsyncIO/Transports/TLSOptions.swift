@@ -66,5 +66,7 @@ struct TLSOptions {
       }, handshakeTimeout, shutdownTimeout)
   }
 
-  func makeStage() throws(TLSError) -> TLSStage { TLSStage(try provider.makeEngine(for: role), self) }
+  func makeStage(on socket: Socket, _ loop: EventLoop) throws(TLSError) -> TLSStage {
+    TLSStage(try provider.makeEngine(for: role), self, over: SocketWire(loop.kernel, socket.descriptor))
+  }
 }

@@ -4,6 +4,8 @@
 final class TLSStage {
   /// How much plaintext is encrypted for one system call: four records.
   static let chunk = 64 * 1024
+  /// How much plaintext a record takes.
+  static let recordLimit = 16 * 1024
   /// How many such chunks go out before others have their turn.
   static let chunksPerTurn = 4
 
@@ -12,10 +14,7 @@ final class TLSStage {
   let handshakeTimeout: Duration
   let shutdownTimeout: Duration
   var engine: any TLSEngine
-  /// Encrypted bytes, and those from before the encryption, that the kernel has not taken yet.
-  var wire = WriteBuffer()
-  /// Bytes from the peer that came while they could not be delivered. They go before what the socket has.
-  var held: [UInt8] = []
+  let wire: SocketWire
   /// Whether a call to deliver what is held is scheduled.
   var isDeliveryScheduled = false
   /// Whether the engine may have more plaintext without more from the peer.
@@ -32,24 +31,18 @@ final class TLSStage {
   private var timer: TimerHandle?
   /// Why the connection will end once everything is sent; nil where all is well.
   var endError: (any Error)?
-  /// How many bytes the kernel has taken, to tell a slow peer from a dead one.
-  var sentCount = 0
 
-  init(_ engine: any TLSEngine, _ options: TLSOptions) {
+  init(_ engine: any TLSEngine, _ options: TLSOptions, over wire: SocketWire) {
     self.engine = engine
+    self.wire = wire
     provider = options.provider
     role = options.role
     handshakeTimeout = options.handshakeTimeout
     shutdownTimeout = options.shutdownTimeout
   }
 
-  var hasHeldBytes: Bool { !held.isEmpty || hasPlaintext }
-
-  func takeHeld() -> [UInt8] {
-    let taken = held
-    held = []
-    return taken
-  }
+  /// Whether there is something to deliver, whatever the socket has.
+  var hasHeldBytes: Bool { hasPlaintext || wire.hasEarlyBytes || wire.end != nil }
 
   func setTimer(_ new: TimerHandle?) {
     timer?.cancel()
@@ -70,7 +63,6 @@ final class TLSStage {
   func end(_ reason: any Error) {
     setTimer(nil)
     wire.discard()
-    held = []
     hasPlaintext = false
     finishHandshake(.failure(reason))
   }

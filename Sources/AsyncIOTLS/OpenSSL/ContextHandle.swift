@@ -49,6 +49,8 @@ final class ContextHandle: @unchecked Sendable {
     var mode = copenssl_mode()
     if configuration.releasesIdleBuffers { mode |= copenssl_release_mode() }
     unsafe copenssl_ctx_set_mode(pointer, mode)
+    // A record's head and the rest of it by one call.
+    unsafe copenssl_ctx_set_read_ahead(pointer)
     if configuration.minimumVersion < .tls12 { unsafe SSL_CTX_set_security_level(pointer, 0) }
     try check(
       unsafe copenssl_ctx_set_min_version(pointer, configuration.minimumVersion.rawValue), "the minimum version")

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+import AsyncIO
 import COpenSSL
 
-/// What an engine lends OpenSSL for the length of one call: bytes to read, and a place for those that it writes.
+/// What an engine lends OpenSSL for the length of one call: the wire.
 ///
-/// OpenSSL reads and writes through a "BIO" whose functions are below. There is no buffer in between: received bytes are
-/// copied once, into OpenSSL's record buffer, and encrypted ones once, out of it.
+/// OpenSSL reads and writes through a "BIO" whose functions are below. There is no buffer in between: the wire has
+/// OpenSSL's own, for what it receives and for what it sends.
 @unsafe
 struct EngineIO {
-  /// The next byte that was received; nil between calls.
-  var input: UnsafePointer<UInt8>?
-  /// How many bytes were received and not read.
-  var left = 0
-  /// Where encrypted bytes go; nil between calls, and then they are dropped.
-  var output: UnsafeMutablePointer<[UInt8]>?
+  /// Where encrypted bytes come from and go to; nil between calls, when none come and those that go are dropped. Not
+  /// counted: the caller holds it for as long as it is here.
+  unowned(unsafe) var wire: (any TLSWire)?
+  /// Whether the wire has told in this call that it has no more now.
+  var isDrained = false
 
-  init() {
-    unsafe input = nil
-    unsafe output = nil
-  }
+  init() { unsafe wire = nil }
 }
 
 enum EngineBIO {
@@ -49,27 +46,29 @@ enum EngineBIO {
   private static let read: @convention(c) (OpaquePointer?, UnsafeMutablePointer<CChar>?, Int32) -> Int32 = {
     bio, target, size in
     unsafe BIO_clear_flags(bio, EngineBIO.flags)
-    guard let io = unsafe EngineBIO.io(bio), let target = unsafe target, let input = unsafe io.pointee.input,
-      unsafe io.pointee.left > 0, size > 0
-    else {
-      unsafe BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY)
-      return -1
-    }
-    let count = unsafe min(io.pointee.left, Int(size))
-    // OpenSSL's target has room for `size` bytes, and the input has at least `left`.
-    unsafe UnsafeMutableRawPointer(target).copyMemory(from: input, byteCount: count)
-    unsafe io.pointee.input = input + count
-    unsafe io.pointee.left -= count
-    return Int32(count)
+    guard let io = unsafe EngineBIO.io(bio), let wire = unsafe io.pointee.wire, let target = unsafe target, size > 0
+    else { return unsafe EngineBIO.retry(bio) }
+    // OpenSSL's target has room for `size` bytes, and is its own.
+    let room = unsafe UnsafeMutableRawBufferPointer(start: target, count: Int(size))
+    var span = unsafe MutableSpan<UInt8>(_unsafeBytes: room)
+    let count = wire.read(into: &span)
+    unsafe io.pointee.isDrained = count < Int(size)
+    return unsafe count > 0 ? Int32(count) : EngineBIO.retry(bio)
+  }
+
+  /// Says that there is nothing to read now.
+  private static func retry(_ bio: OpaquePointer?) -> Int32 {
+    unsafe BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY)
+    return -1
   }
 
   private static let write: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = {
     bio, source, size in
     unsafe BIO_clear_flags(bio, EngineBIO.flags)
     guard let io = unsafe EngineBIO.io(bio), let source = unsafe source, size > 0 else { return 0 }
-    if let output = unsafe io.pointee.output {
-      unsafe output.pointee.append(contentsOf: UnsafeRawBufferPointer(start: source, count: Int(size)))
-    }
+    // OpenSSL's source holds `size` bytes, and stays as it is for the length of the call.
+    let bytes = unsafe UnsafeRawBufferPointer(start: source, count: Int(size))
+    unsafe io.pointee.wire?.write(Span(_unsafeBytes: bytes))
     return size
   }
 }

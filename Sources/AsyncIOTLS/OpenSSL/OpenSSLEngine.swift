@@ -101,49 +101,36 @@ final class OpenSSLEngine: TLSEngine {
 
   // MARK: TLSEngine
 
-  /// Lends OpenSSL the bytes and the output for the length of a call.
-  ///
-  /// - Returns: how many of the bytes were read.
+  /// Lends OpenSSL the wire for the length of a call.
   @inline(__always)
-  private func lending(_ received: Span<UInt8>, _ output: inout [UInt8], _ call: () -> Void) -> Int {
+  private func lending(_ wire: any TLSWire, _ call: () -> Void) {
     ERR_clear_error()
-    return unsafe received.withUnsafeBufferPointer { bytes in
-      unsafe withUnsafeMutablePointer(to: &output) { output in
-        unsafe io.pointee.input = bytes.baseAddress
-        unsafe io.pointee.left = bytes.count
-        unsafe io.pointee.output = output
-        call()
-        let used = unsafe bytes.count - io.pointee.left
-        unsafe io.pointee = EngineIO()
-        return used
-      }
-    }
+    unsafe io.pointee.wire = wire
+    unsafe io.pointee.isDrained = false
+    call()
+    unsafe io.pointee.wire = nil
   }
 
-  func handshake(_ received: Span<UInt8>, output: inout [UInt8]) throws(TLSError) -> (used: Int, isDone: Bool) {
+  func handshake(over wire: any TLSWire) throws(TLSError) -> Bool {
     var answer: Int32 = 0
     var failure: TLSError?
-    let used = lending(received, &output) {
+    lending(wire) {
       answer = unsafe SSL_do_handshake(ssl)
       if answer == 1 { return }
       let kind = unsafe SSL_get_error(ssl, answer)
       if kind != SSL_ERROR_WANT_READ { failure = takeError(.handshake) }
     }
     if let failure { throw failure }
-    return (used, answer == 1)
+    return answer == 1
   }
 
-  func decrypt(
-    _ received: Span<UInt8>, into plaintext: inout MutableSpan<UInt8>, output: inout [UInt8]
-  ) throws(TLSError) -> TLSDecryption {
+  func decrypt(from wire: any TLSWire, into plaintext: inout MutableSpan<UInt8>) throws(TLSError) -> TLSDecryption {
     if let pendingError { throw pendingError }
-    if hasEnded { return TLSDecryption(used: 0, count: 0, next: .end) }
-    var outcome = TLSDecryption(used: 0, count: 0, next: .receive)
+    if hasEnded { return TLSDecryption(count: 0, next: .end) }
+    var outcome = TLSDecryption(count: 0, next: .receive)
     // The span's memory is ours for the length of the call, and OpenSSL writes at most as much as it has room for.
     unsafe plaintext.withUnsafeMutableBufferPointer { target in
-      outcome.used = lending(received, &output) {
-        unsafe read(into: target, &outcome)
-      }
+      lending(wire) { unsafe read(into: target, &outcome) }
     }
     // An end, or an error, comes alone: whoever is given the plaintext before it may want to wait with the rest.
     if outcome.count > 0, hasEnded || pendingError != nil {
@@ -169,7 +156,7 @@ final class OpenSSLEngine: TLSEngine {
       if count > 0 {
         outcome.count += Int(count)
         // Saves the call that would only find out that there is no more.
-        if unsafe io.pointee.left == 0, unsafe SSL_has_pending(ssl) == 0 { return }
+        if unsafe io.pointee.isDrained, unsafe SSL_has_pending(ssl) == 0 { return }
         continue
       }
       switch unsafe SSL_get_error(ssl, count) {
@@ -183,17 +170,17 @@ final class OpenSSLEngine: TLSEngine {
     }
   }
 
-  func encrypt(_ plaintext: Span<UInt8>, output: inout [UInt8]) throws(TLSError) {
+  func encrypt(_ plaintext: Span<UInt8>, to wire: any TLSWire) throws(TLSError) {
     guard plaintext.count > 0 else { return }
     var failure: TLSError?
     // OpenSSL only reads, and at most the span's count.
     unsafe plaintext.withUnsafeBufferPointer { bytes in
-      _ = lending(Span(), &output) {
+      lending(wire) {
         var done = 0
         while done < bytes.count, failure == nil {
           let part = unsafe UnsafeBufferPointer(rebasing: bytes[done...])
           let count = unsafe SSL_write(ssl, part.baseAddress, Int32(clamping: part.count))
-          // All is taken, since the output has no end: anything else is a failure.
+          // All is taken, since the wire takes everything: anything else is a failure.
           if count > 0 { done += Int(count) } else { failure = takeError(.broken) }
         }
       }
@@ -201,9 +188,9 @@ final class OpenSSLEngine: TLSEngine {
     if let failure { throw failure }
   }
 
-  func close(output: inout [UInt8]) {
+  func close(over wire: any TLSWire) {
     guard !hasFailed else { return }
-    _ = lending(Span(), &output) { _ = unsafe SSL_shutdown(ssl) }
+    lending(wire) { _ = unsafe SSL_shutdown(ssl) }
   }
 
   private func fail(_ error: TLSError) {

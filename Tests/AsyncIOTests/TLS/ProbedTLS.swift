@@ -46,25 +46,21 @@ private final class ProbedEngine: TLSEngine {
 
   var info: TLSInfo { real.info }
 
-  func handshake(_ received: Span<UInt8>, output: inout [UInt8]) throws(TLSError) -> (used: Int, isDone: Bool) {
-    try real.handshake(received, output: &output)
+  func handshake(over wire: any TLSWire) throws(TLSError) -> Bool { try real.handshake(over: wire) }
+
+  func decrypt(from wire: any TLSWire, into plaintext: inout MutableSpan<UInt8>) throws(TLSError) -> TLSDecryption {
+    try real.decrypt(from: wire, into: &plaintext)
   }
 
-  func decrypt(
-    _ received: Span<UInt8>, into plaintext: inout MutableSpan<UInt8>, output: inout [UInt8]
-  ) throws(TLSError) -> TLSDecryption {
-    try real.decrypt(received, into: &plaintext, output: &output)
-  }
-
-  func encrypt(_ plaintext: Span<UInt8>, output: inout [UInt8]) throws(TLSError) {
+  func encrypt(_ plaintext: Span<UInt8>, to wire: any TLSWire) throws(TLSError) {
     let fails = provider.state.withLock { state in
       guard let left = state.encryptionsLeft else { return false }
       state.encryptionsLeft = left - 1
       return left <= 0
     }
     if fails { throw TLSError(.broken, "encryption failed, as the test wants it") }
-    try real.encrypt(plaintext, output: &output)
+    try real.encrypt(plaintext, to: wire)
   }
 
-  func close(output: inout [UInt8]) { real.close(output: &output) }
+  func close(over wire: any TLSWire) { real.close(over: wire) }
 }

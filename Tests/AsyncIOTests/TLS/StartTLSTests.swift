@@ -105,7 +105,7 @@ import Testing
         _ = try await loop.startTLS(server.transport, server, tls, serverSide: true, received: rest)
       }
       try await hand.handshake(peer, on: loop)
-      try hand.write(octets("welcome"))
+      try hand.send(octets("welcome"))
       try peer.send(hand.takeOutgoing())
       try await securing.value
       // The pause is still the protocol's.
@@ -172,10 +172,9 @@ import Testing
       let outer = try #require(server.transport.tls).engine
       try await secure(loop, client, server)
       // The end of the outer stream, properly announced, in place of the inner one's.
-      var farewell: [UInt8] = []
-      outer.close(output: &farewell)
-      let socket = server.transport.socket.descriptor
-      #expect(try LinuxKernel.shared.send(socket, farewell.span) == farewell.count)
+      let wire = SocketWire(LinuxKernel.shared, server.transport.socket.descriptor)
+      outer.close(over: wire)
+      #expect(wire.sentCount > 0 && wire.pending.isEmpty)
       try await loop.until { client.isLost }
       #expect(client.tlsLoss?.code == .truncated)
       server.transport.abort()

@@ -107,7 +107,7 @@ import Testing
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
       let sent = pattern(plenty)
-      try test.hand.write(octets("not all of it"))
+      try test.hand.send(octets("not all of it"))
       try test.peer.send(test.hand.takeOutgoing())
       try test.peer.shutDownWriting()
       test.recorder.transport.write(sent)
@@ -153,8 +153,8 @@ import Testing
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel)
       test.recorder.transport.pauseReading()
-      try test.hand.write(octets("later"))
-      test.hand.engine.close(output: &test.hand.outgoing)
+      try test.hand.send(octets("later"))
+      test.hand.close()
       try test.peer.send(test.hand.takeOutgoing())
       try await loop.turn(5)
       #expect(test.recorder.calls == [.made])
@@ -186,8 +186,8 @@ import Testing
       if let bytes = try peer.receiveNow() { try hand.feed(bytes) }
       return hand.isDone
     }
-    try hand.write(octets("early"))
-    if closes { hand.engine.close(output: &hand.outgoing) }
+    try hand.send(octets("early"))
+    if closes { hand.close() }
     try peer.send(hand.takeOutgoing())
     try await accepting.value
     return (recorder, peer, hand)
@@ -214,7 +214,7 @@ import Testing
   func heldFirst() throws {
     try runLoop { loop, kernel in
       let (recorder, peer, hand) = try await makeHolding(loop, kernel, closes: false)
-      try hand.write(octets(" and late"))
+      try hand.send(octets(" and late"))
       try peer.send(hand.takeOutgoing())
       try await loop.turn(3)
       recorder.transport.resumeReading()
@@ -243,11 +243,12 @@ import Testing
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
       let test = try await TLSEnd(loop, kernel)
-      try test.hand.write(octets("fine"))
-      var damaged: [UInt8] = []
-      try test.hand.engine.encrypt(octets("damaged").span, output: &damaged)
+      try test.hand.send(octets("fine"))
+      let fine = test.hand.takeOutgoing()
+      try test.hand.send(octets("damaged"))
+      var damaged = test.hand.takeOutgoing()
       damaged[8] ^= 1
-      try test.peer.send(test.hand.takeOutgoing() + damaged)
+      try test.peer.send(fine + damaged)
       try await loop.until { test.recorder.isLost }
       #expect(test.recorder.text == "fine")
       #expect(test.recorder.calls == [.made, .data, .lost(nil)])
@@ -268,7 +269,7 @@ import Testing
       let test = try await TLSEnd(loop, kernel)
       test.recorder.transport.close()
       test.recorder.transport.write("nobody reads this")
-      try test.hand.write(pattern(100_000))
+      try test.hand.send(pattern(100_000))
       try await test.peer.sendAll(test.hand.takeOutgoing(), on: loop)
       try await loop.turn(3)
       #expect(!test.recorder.isLost)

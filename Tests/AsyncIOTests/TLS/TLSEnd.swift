@@ -39,7 +39,7 @@ struct TLSEnd {
   }
 
   func sendCloseNotify() throws {
-    hand.engine.close(output: &hand.outgoing)
+    hand.close()
     try peer.send(hand.takeOutgoing())
   }
 

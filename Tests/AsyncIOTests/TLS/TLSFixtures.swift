@@ -83,10 +83,12 @@ func tlsError<R>(
 }
 
 /// One end of a connection whose bytes the test carries by hand: real TLS in the place of a socket's far end.
-final class HandDrivenTLS {
+final class HandDrivenTLS: TLSWire {
   let engine: any TLSEngine
   /// What has to go to the other end.
   var outgoing: [UInt8] = []
+  /// What came from the other end, and was not read yet.
+  private var incoming: [UInt8] = []
   var received: [UInt8] = []
   var isDone = false
   var hasEnded = false
@@ -96,25 +98,33 @@ final class HandDrivenTLS {
 
   /// Takes what came from the other end.
   func feed(_ bytes: [UInt8]) throws {
-    var used = 0
+    incoming += bytes
     if !isDone {
-      let step = try engine.handshake(bytes.span, output: &outgoing)
-      used = step.used
-      isDone = step.isDone
+      isDone = try engine.handshake(over: self)
       if !isDone { return }
     }
     var target = [UInt8](repeating: 0, count: 20_000)
     while !hasEnded {
       var span = target.mutableSpan
-      let step = try engine.decrypt(bytes.span.extracting(used...), into: &span, output: &outgoing)
-      used += step.used
+      let step = try engine.decrypt(from: self, into: &span)
       received += target[..<step.count]
       hasEnded = step.next == .end
       if step.next == .receive { return }
     }
   }
 
-  func write(_ bytes: [UInt8]) throws { try engine.encrypt(bytes.span, output: &outgoing) }
+  func send(_ bytes: [UInt8]) throws { try engine.encrypt(bytes.span, to: self) }
+
+  func close() { engine.close(over: self) }
+
+  func read(into buffer: inout MutableSpan<UInt8>) -> Int {
+    let count = min(incoming.count, buffer.count)
+    for index in 0..<count { buffer[index] = incoming[index] }
+    incoming.removeFirst(count)
+    return count
+  }
+
+  func write(_ bytes: Span<UInt8>) { outgoing.append(copying: bytes) }
 
   func takeOutgoing() -> [UInt8] {
     defer { outgoing = [] }

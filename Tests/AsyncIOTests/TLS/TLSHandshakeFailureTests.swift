@@ -128,7 +128,7 @@ import Testing
       }
     }
     #expect(stopped > 100)
-    try a.write(octets("over"))
+    try a.send(octets("over"))
     for byte in a.takeOutgoing() { try b.feed([byte]) }
     #expect(b.received == octets("over"))
     // Stops at every byte of the first message: no error, and nothing but waiting.

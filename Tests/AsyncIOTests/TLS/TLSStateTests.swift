@@ -159,12 +159,12 @@ import Testing
     // Bytes by themselves take time.
     let size = min(50_000, piece * 500)
     let (question, answer) = (pattern(size), pattern(size / 2))
-    try a.write(question)
-    try b.write(answer)
+    try a.send(question)
+    try b.send(answer)
     try talk(a, b, piece)
     #expect(b.received == question)
     #expect(a.received == answer, "\(a.received.count) of \(answer.count)")
-    a.engine.close(output: &a.outgoing)
+    a.close()
     try talk(a, b, piece)
     #expect(b.hasEnded && !a.hasEnded)
   }
@@ -206,8 +206,8 @@ import Testing
       let b = HandDrivenTLS(StackedTLSEngine(try server.makeEngine(for: .server), over: lowerB.engine))
       try a.feed([])
       if isDone { try talk(a, b, 1000) }
-      var end: [UInt8] = []
-      lowerB.engine.close(output: &end)
+      lowerB.close()
+      let end = lowerB.takeOutgoing()
       if isDone, accepts {
         try a.feed(end)
         #expect(a.hasEnded)

@@ -188,7 +188,7 @@ import Testing
       let recorder = BufferRecorder(size: size)
       let test = try await TLSEnd(loop, kernel, recorder: recorder)
       let count = min(size * 1000, 150_000)
-      try test.hand.write(pattern(count))
+      try test.hand.send(pattern(count))
       try await test.peer.sendAll(test.hand.takeOutgoing(), on: loop)
       try await loop.until { recorder.filled.count == count }
       #expect(recorder.filled == pattern(count))
@@ -204,8 +204,8 @@ import Testing
       let recorder = BufferRecorder(size: 10)
       recorder.onUpdate = { $0.transport.pauseReading() }
       let test = try await TLSEnd(loop, kernel, recorder: recorder)
-      try test.hand.write(octets("0123456789abcdefghijKLMNO"))
-      test.hand.engine.close(output: &test.hand.outgoing)
+      try test.hand.send(octets("0123456789abcdefghijKLMNO"))
+      test.hand.close()
       try test.peer.send(test.hand.takeOutgoing())
       for part in ["0123456789", "0123456789abcdefghij", "0123456789abcdefghijKLMNO"] {
         try await loop.until { recorder.filled == octets(part) }
@@ -224,7 +224,7 @@ import Testing
       let errors = loop.collectErrors()
       let recorder = BufferRecorder(size: 0)
       let test = try await TLSEnd(loop, kernel, recorder: recorder)
-      try test.hand.write(octets("x"))
+      try test.hand.send(octets("x"))
       try test.peer.send(test.hand.takeOutgoing())
       try await loop.until { recorder.isLost }
       #expect(errors.messages == ["error in a protocol's withBuffer"])
@@ -237,7 +237,7 @@ import Testing
       let errors = loop.collectErrors()
       let test = try await TLSEnd(loop, kernel)
       test.recorder.onData = { _ in throw TestError(number: 4) }
-      try test.hand.write(octets("x"))
+      try test.hand.send(octets("x"))
       try test.peer.send(test.hand.takeOutgoing())
       try await loop.until { test.recorder.isLost }
       #expect(test.recorder.testLoss == TestError(number: 4))

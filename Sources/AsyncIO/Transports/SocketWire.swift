@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// The socket below an engine. What the kernel has to say to it is kept for the transport, which asks after each call.
+///
+/// The engine has its own memory on both sides, into which and out of which the kernel copies: nothing else does, but
+/// where several records go out by one system call.
+final class SocketWire: TLSWire {
+  /// What a socket's stream ends with.
+  enum End {
+    /// The peer has closed its side.
+    case ofStream
+    case failure(Errno)
+  }
+
+  private let kernel: any Kernel
+  private let descriptor: FileDescriptor
+  /// Bytes from the peer that somebody else has received. They go before what the socket has.
+  private var early: [UInt8] = []
+  /// How many bytes may be received yet for this report of the poller.
+  private var allowance = 0
+  /// How the stream ended, behind everything that the engine has been given; nil while it goes on.
+  private(set) var end: End?
+  /// Encrypted bytes, and those from before the encryption, that the kernel has not taken yet.
+  var pending = WriteBuffer()
+  /// Records that go out together; nil where each goes by itself.
+  private var joined: [UInt8]?
+  /// Why the kernel takes no more; nil while it does.
+  private(set) var sendFailure: Errno?
+  /// How many bytes the kernel has taken, to tell a slow peer from a dead one.
+  private(set) var sentCount = 0
+
+  init(_ kernel: any Kernel, _ descriptor: FileDescriptor) {
+    self.kernel = kernel
+    self.descriptor = descriptor
+  }
+
+  var hasEarlyBytes: Bool { !early.isEmpty }
+
+  func discard() {
+    early = []
+    pending.discard()
+  }
+
+  // MARK: From the peer
+
+  /// Has the engine receive what the poller reported.
+  func allowReceiving() { allowance = EventLoop.readLimit }
+
+  /// Takes bytes that go before those that the socket has.
+  func prepend(_ bytes: [UInt8]) { early = bytes + early }
+
+  /// Goes on where another wire on the same socket stands.
+  func takeOver(_ other: SocketWire) {
+    prepend(other.early)
+    other.early = []
+    end = other.end
+    pending.appendQuietly(contentsOf: other.pending.takeAll())
+    sendFailure = other.sendFailure
+  }
+
+  func read(into buffer: inout MutableSpan<UInt8>) -> Int {
+    if !early.isEmpty { return readEarly(into: &buffer) }
+    guard allowance > 0, end == nil else { return 0 }
+    do throws(Errno) {
+      let count = try kernel.receive(descriptor, into: &buffer)
+      if count == 0 { end = .ofStream }
+      allowance = count < buffer.count ? 0 : allowance - count
+      return count
+    } catch {
+      if error != .wouldBlock { end = .failure(error) }
+      allowance = 0
+      return 0
+    }
+  }
+
+  private func readEarly(into buffer: inout MutableSpan<UInt8>) -> Int {
+    let count = min(early.count, buffer.count)
+    for index in 0..<count { buffer[index] = early[index] }
+    early.removeFirst(count)
+    return count
+  }
+
+  // MARK: To the peer
+
+  func write(_ bytes: Span<UInt8>) {
+    if joined != nil {
+      joined?.append(copying: bytes)
+    } else {
+      send(bytes)
+    }
+  }
+
+  /// Has what is written wait for the end of the call.
+  func beginJoining(_ memory: inout [UInt8]) {
+    joined = memory
+    memory = []
+  }
+
+  /// Sends what was written meanwhile.
+  func endJoining(_ memory: inout [UInt8]) {
+    guard var bytes = joined else { return }
+    joined = nil
+    send(bytes.span)
+    bytes.removeAll(keepingCapacity: true)
+    memory = bytes
+  }
+
+  private func send(_ bytes: Span<UInt8>) {
+    guard bytes.count > 0, sendFailure == nil else { return }
+    var sent = 0
+    if pending.isEmpty {
+      do throws(Errno) {
+        sent = try kernel.send(descriptor, bytes)
+        sentCount += sent
+      } catch {
+        if error != .wouldBlock {
+          sendFailure = error
+          return
+        }
+      }
+    }
+    if sent < bytes.count { _ = pending.append(bytes.extracting(sent...)) }
+  }
+
+  /// Sends what the kernel has not taken before.
+  func flush() throws(Errno) {
+    let sent = try kernel.send(descriptor, gathering: pending.front, skipping: pending.firstOffset)
+    sentCount += sent
+    _ = pending.consume(sent)
+  }
+}
