@@ -49,10 +49,10 @@ extension EventLoop {
 extension Duration {
   /// Whole nanoseconds, rounded up so that a timer is never early, and clamped to about 292 years.
   var clampedNanoseconds: Int64 {
-    // Up to eighteen seconds, which most timers stay below, the arithmetic fits a machine word.
-    if let few = UInt64(exactly: attoseconds) {
-      let whole = few / 1_000_000_000
-      return Int64(whole) + (few % 1_000_000_000 == 0 ? 0 : 1)
+    // Up to some hours, which most timers stay below, the arithmetic fits a machine word: 10^9 is 5^9 times 2^9.
+    if let few = UInt64(exactly: attoseconds >> 9) {
+      let (whole, rest) = few.quotientAndRemainder(dividingBy: 1_953_125)
+      return Int64(whole) + (rest == 0 && attoseconds & 511 == 0 ? 0 : 1)
     }
     let (seconds, attoseconds) = components
     let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

@@ -13,11 +13,10 @@ final class LoopCore {
   let mailbox: Mailbox
   /// The loop's clock.
   let clock: EventLoop.Clock
-  // Both queues hand out what they let go of, and so call nobody while they change.
+  // All of these hand out what they let go of, or leave it to a caller who holds it, and so call nobody while they change.
   private let readyCell = UncheckedCell(ReadyQueue())
   private let timersCell = UncheckedCell(TimerQueue())
-  /// The tasks that were made and have not ended.
-  var tasks = TaskRegistry()
+  private let tasksCell = UncheckedCell(TaskRegistry())
   /// Called when a task has ended, while somebody waits for that.
   var onTaskEnd: ((TaskRecord) -> Void)?
   /// Set by `close`, and never unset.
@@ -31,6 +30,12 @@ final class LoopCore {
   private(set) var timers: TimerQueue {
     @inline(__always) _read { yield timersCell.value }
     @inline(__always) _modify { yield &timersCell.value }
+  }
+
+  /// The tasks that were made and have not ended.
+  var tasks: TaskRegistry {
+    @inline(__always) _read { yield tasksCell.value }
+    @inline(__always) _modify { yield &tasksCell.value }
   }
 
   init(mailbox: Mailbox, clock: EventLoop.Clock) {
@@ -73,7 +78,7 @@ final class LoopCore {
     timers.cancel(slot: slot)
   }
 
-  func nextDeadline() -> Int64? { timers.nextDeadline() }
+  func nextDeadline() -> Int64? { timers.nextDeadline }
 
   /// Queues the timers whose time has come, the earliest first.
   func queueDueTimers() {

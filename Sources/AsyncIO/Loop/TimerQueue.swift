@@ -2,8 +2,9 @@
 
 /// What is due when: a heap ordered by deadline, and among equal deadlines by the order of scheduling.
 ///
-/// A cancelled entry is let go of at once. Its place in the heap stays until it comes up, or until such places are more
-/// than half of a heap of over a hundred, when all of them are purged: so cancelling costs next to nothing.
+/// A cancelled entry leaves the heap at once. Most timers are time limits, which are cancelled soon after they were added:
+/// their nodes are still near the heap's end, where nothing has to move, and their slots are still in the cache for the
+/// next one.
 struct TimerQueue {
   enum Entry {
     case callback(TimerHandle)
@@ -14,7 +15,7 @@ struct TimerQueue {
   private struct Node {
     var deadline: Int64
     var sequence: UInt64
-    /// Where `entries` keeps what is due; nothing is there any more once that was cancelled.
+    /// Where `entries` keeps what is due.
     var slot: Int
 
     static func < (a: Node, b: Node) -> Bool {
@@ -25,12 +26,12 @@ struct TimerQueue {
   /// A heap of four children a node: half as deep as a binary one, and its children share a cache line or two.
   private var heap: [Node] = []
   private var entries: [Entry?] = []
+  /// Where the heap has the node of each slot; apart from the entries, to be small enough for the cache.
+  private var places: [Int32] = []
   private var freeSlots: [Int] = []
   private var nextSequence: UInt64 = 0
-  /// How many of the places in the heap are of cancelled entries.
-  private var cancelled = 0
 
-  /// How many entries are left, cancelled ones that were not purged yet among them.
+  /// How many entries are left.
   var count: Int { heap.count }
 
   /// Adds an entry.
@@ -45,6 +46,7 @@ struct TimerQueue {
     } else {
       slot = entries.count
       entries.append(entry)
+      places.append(0)
     }
     let node = Node(deadline: deadline, sequence: nextSequence, slot: slot)
     nextSequence += 1
@@ -54,26 +56,15 @@ struct TimerQueue {
   }
 
   /// Drops an entry that has neither come up nor been cancelled.
-  mutating func cancel(slot: Int) {
-    entries[slot] = nil
-    cancelled += 1
-    if heap.count > 100, cancelled > heap.count / 2 { purge() }
-  }
+  mutating func cancel(slot: Int) { _ = remove(at: Int(places[slot])) }
 
-  /// The earliest deadline of an entry that is not cancelled.
-  mutating func nextDeadline() -> Int64? {
-    while let first = heap.first {
-      if entries[first.slot] != nil { return first.deadline }
-      _ = removeFirst()
-      cancelled -= 1
-    }
-    return nil
-  }
+  /// The earliest deadline.
+  var nextDeadline: Int64? { heap.first?.deadline }
 
   /// Takes the first entry, if it is due by then.
   mutating func popDue(by now: Int64) -> Entry? {
-    guard let deadline = nextDeadline(), deadline <= now else { return nil }
-    return removeFirst()
+    guard let deadline = nextDeadline, deadline <= now else { return nil }
+    return remove(at: 0)
   }
 
   /// Takes everything that is left.
@@ -83,49 +74,29 @@ struct TimerQueue {
     return left
   }
 
-  private mutating func removeFirst() -> Entry? {
-    let slot = heap[0].slot
+  private mutating func remove(at index: Int) -> Entry? {
+    let slot = heap[index].slot
     let last = heap.removeLast()
-    if !heap.isEmpty { siftDown(last, from: 0) }
-    return release(slot)
-  }
-
-  private mutating func release(_ slot: Int) -> Entry? {
+    if index < heap.count {
+      // It comes from elsewhere in the heap, and may belong above the place as well as below.
+      if index > 0, last < heap[(index - 1) / 4] { siftUp(last, from: index) } else { siftDown(last, from: index) }
+    }
     freeSlots.append(slot)
-    let entry = entries[slot]
-    entries[slot] = nil
-    return entry
-  }
-
-  private mutating func purge() {
-    var live = 0
-    for index in heap.indices {
-      let node = heap[index]
-      if entries[node.slot] == nil {
-        freeSlots.append(node.slot)
-      } else {
-        heap[live] = node
-        live += 1
-      }
-    }
-    heap.removeLast(heap.count - live)
-    cancelled = 0
-    var index = (heap.count - 2) / 4
-    while index >= 0, heap.count > 1 {
-      siftDown(heap[index], from: index)
-      index -= 1
-    }
+    return entries[slot].take()
   }
 
   private mutating func siftUp(_ node: Node, from start: Int) {
     var index = start
     while index > 0 {
       let parent = (index - 1) / 4
-      guard node < heap[parent] else { break }
-      heap[index] = heap[parent]
+      let above = heap[parent]
+      guard node < above else { break }
+      heap[index] = above
+      places[above.slot] = Int32(truncatingIfNeeded: index)
       index = parent
     }
     heap[index] = node
+    places[node.slot] = Int32(truncatingIfNeeded: index)
   }
 
   private mutating func siftDown(_ node: Node, from start: Int) {
@@ -136,10 +107,13 @@ struct TimerQueue {
       guard first < count else { break }
       var least = first
       for child in first + 1..<max(first + 1, min(first + 4, count)) where heap[child] < heap[least] { least = child }
-      guard heap[least] < node else { break }
-      heap[index] = heap[least]
+      let below = heap[least]
+      guard below < node else { break }
+      heap[index] = below
+      places[below.slot] = Int32(truncatingIfNeeded: index)
       index = least
     }
     heap[index] = node
+    places[node.slot] = Int32(truncatingIfNeeded: index)
   }
 }

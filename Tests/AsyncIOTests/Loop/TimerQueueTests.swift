@@ -49,22 +49,32 @@ import Testing
     for handle in earlier + first { #expect(pop(queue, by: 7) === handle) }
   }
 
-  @Test("40: cancelled entries stay below 101, and are purged above once they are the majority")
-  func purge() {
-    let small = Boxed(TimerQueue())
-    let few = (0..<100).map { add(small, Int64($0)) }
-    for handle in few.dropFirst() { cancel(small, handle) }
-    #expect(small.value.count == 100)
-    let large = Boxed(TimerQueue())
-    let many = (0..<101).map { add(large, Int64($0)) }
-    for handle in many[1...50] { cancel(large, handle) }
-    #expect(large.value.count == 101)
-    cancel(large, many[51])
-    #expect(large.value.count == 50)
-    var order: [Int64] = []
-    while let next = pop(large, by: .max) { order.append(next.when.nanoseconds) }
-    let expected: [Int64] = [0] + Array(52...100)
-    #expect(order == expected)
+  @Test("40: cancelled entries leave at once, from anywhere in the queue, and the others keep their order")
+  func cancelAnywhere() {
+    for step in 1...7 {
+      let queue = Boxed(TimerQueue())
+      // Neither in the order of their deadlines nor in the opposite one.
+      let handles = (0..<211).map { add(queue, Int64($0 * 97 % 211)) }
+      var expected: [Int64] = []
+      for (index, handle) in handles.enumerated() {
+        if index % step == 0 { cancel(queue, handle) } else { expected.append(handle.when.nanoseconds) }
+      }
+      #expect(queue.value.count == expected.count)
+      var order: [Int64] = []
+      while let next = pop(queue, by: .max) { order.append(next.when.nanoseconds) }
+      #expect(order == expected.sorted())
+    }
+  }
+
+  @Test("Slots are used again, the last one first")
+  func slots() {
+    let queue = Boxed(TimerQueue())
+    let handles = (0..<10).map { add(queue, Int64($0)) }
+    cancel(queue, handles[3])
+    cancel(queue, handles[7])
+    #expect(add(queue, 1).slot == handles[7].slot)
+    #expect(add(queue, 1).slot == handles[3].slot)
+    #expect(add(queue, 1).slot == 10)
   }
 
   @Test("a cancelled timer lets go of its closure, and its queue of it, at once")
@@ -109,7 +119,7 @@ import Testing
     let queue = Boxed(TimerQueue())
     var model: [Model] = []
     var sequence = 0
-    // Some seeds cancel much, so that purges happen; some have few distinct deadlines.
+    // Some seeds cancel much; some have few distinct deadlines.
     let cancelWeight = Int(seed % 4) * 3 + 1
     let range: ClosedRange<Int64> = seed % 2 == 0 ? 0...20 : 0...1_000_000
     for _ in 0..<4000 {
@@ -139,7 +149,7 @@ import Testing
 
 // An expectation cannot change a value, only an object.
 extension Boxed<TimerQueue> {
-  fileprivate func nextDeadline() -> Int64? { value.nextDeadline() }
+  fileprivate func nextDeadline() -> Int64? { value.nextDeadline }
   fileprivate func removeAll() -> [TimerQueue.Entry] { value.removeAll().map(\.entry) }
 }
 

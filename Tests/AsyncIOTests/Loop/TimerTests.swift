@@ -182,11 +182,12 @@ import Testing
   private func pow10(_ exponent: Int) -> Double { (0..<abs(exponent)).reduce(1.0) { value, _ in value / 10 } }
 
   @Test("40: cancelled timers do not pile up")
-  func cancelledTimersArePurged() throws {
+  func cancelledTimersLeave() throws {
     try withLoop { loop, kernel in
+      let before = loop.core.timers.count
       for _ in 0..<10_000 { loop.callLater(.seconds(1000)) {}.cancel() }
       let left = loop.core.timers.count
-      #expect(left <= 101)
+      #expect(left == before)
     }
   }
 
