@@ -51,7 +51,12 @@ public final class EventLoop {
   /// Debug mode: checks that cost time, and reports of what is easily got wrong. asyncio's `get_debug` and `set_debug`.
   ///
   /// On from the start when the environment variable `ASYNCIODEBUG` is set and not empty.
-  public var debug: Bool
+  public var debug: Bool {
+    get { isDebugging.value }
+    set { isDebugging.value = newValue }
+  }
+  /// Asked for each callback, which a check against overlapping accesses would make dearer by a twentieth.
+  private let isDebugging = UncheckedCell(Environment.isSet("ASYNCIODEBUG"))
   /// In debug mode, callbacks and task steps that take at least this long are logged. 100 ms from the start.
   public var slowCallbackDuration: Duration = .milliseconds(100)
 
@@ -76,7 +81,6 @@ public final class EventLoop {
     let door = JobDoor(core)
     taskExecutor = LoopTaskExecutor(door)
     serialExecutor = LoopSerialExecutor(door)
-    debug = Environment.isSet("ASYNCIODEBUG")
   }
 
   deinit {

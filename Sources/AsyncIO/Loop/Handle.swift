@@ -74,14 +74,26 @@ public final class TimerHandle: Handle {
 
 /// A place in a program's source.
 public struct CallSite: Hashable, Sendable, CustomStringConvertible {
-  /// The file, with its module.
-  public let file: String
+  /// Made a string when somebody looks: one is noted for every task and future.
+  private let literal: StaticString
   /// The line, from 1.
   public let line: UInt
 
   init(_ file: StaticString, _ line: UInt) {
-    self.file = file.description
+    literal = file
     self.line = line
+  }
+
+  /// The file, with its module.
+  public var file: String { literal.description }
+
+  /// Whether both are the same place.
+  public static func == (a: CallSite, b: CallSite) -> Bool { a.line == b.line && a.file == b.file }
+
+  /// Feeds file and line to the hasher.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(file)
+    hasher.combine(line)
   }
 
   /// `Module/File.swift:12`.

@@ -4,12 +4,15 @@
 class TaskRecord {
   let name: String?
   let callSite: CallSite
+  /// The loop's queues, for the task's end.
+  let core: LoopCore
   /// Where the registry keeps it; nil once the task has ended.
   fileprivate(set) var slot: Int?
 
-  init(name: String?, callSite: CallSite) {
+  init(name: String?, callSite: CallSite, core: LoopCore) {
     self.name = name
     self.callSite = callSite
+    self.core = core
   }
 
   func cancel() {}
@@ -22,7 +25,17 @@ class TaskRecord {
 }
 
 final class TypedTaskRecord<Success: Sendable>: TaskRecord {
+  /// Its work, until it begins.
+  private var body: (() async throws -> Success)?
   var task: Task<Success, any Error>?
+
+  init(name: String?, callSite: CallSite, core: LoopCore, _ body: @escaping () async throws -> Success) {
+    self.body = body
+    super.init(name: name, callSite: callSite, core: core)
+  }
+
+  /// Hands over the work, which is the task's own to let go of.
+  func takeBody() -> (() async throws -> Success)? { body.take() }
 
   override func cancel() { task?.cancel() }
   override var isAbandoned: Bool { isOnlyReference(&task) }

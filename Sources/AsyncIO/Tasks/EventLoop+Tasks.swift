@@ -14,17 +14,19 @@ extension EventLoop {
     _ body: @escaping () async throws -> Success
   ) -> Task<Success, any Error> {
     check("createTask")
-    let record = TypedTaskRecord<Success>(name: name, callSite: CallSite(file, line))
+    let record = TypedTaskRecord(name: name, callSite: CallSite(file, line), core: core, body)
     core.tasks.insert(record)
     // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
     // prefers the loop's executor, which runs its jobs on the loop's thread and nowhere else.
-    let work = LoopBound((body: body, record: record, core: core))
+    let bound = LoopBound(record)
     let task = Task(name: name, executorPreference: taskExecutor) {
-      defer { work.value.core.taskEnded(work.value.record) }
+      let record = bound.value
+      defer { record.core.taskEnded(record) }
+      guard let body = record.takeBody() else { preconditionFailure("a task began twice") }
       do {
-        return try await work.value.body()
+        return try await body()
       } catch {
-        work.value.core.taskFailed(work.value.record, error)
+        record.core.taskFailed(record, error)
         throw error
       }
     }
