@@ -19,6 +19,9 @@ final class LoopCore {
   private let tasksCell = UncheckedCell(TaskRegistry())
   /// Called when a task has ended, while somebody waits for that.
   var onTaskEnd: ((TaskRecord) -> Void)?
+  /// The memory of messages that were taken, for the mailbox to use again; always empty.
+  private var spareMessages: [Mailbox.Message] = []
+  private static let spareLimit = 1000
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
 
@@ -47,7 +50,18 @@ final class LoopCore {
   /// that was sent before comes before.
   @inline(__always)
   func admitMessages() {
-    if mailbox.mayHaveMessages { admit(mailbox.takeAll()) }
+    if mailbox.mayHaveMessages { admitAll() }
+  }
+
+  private func admitAll() {
+    var messages = spareMessages
+    spareMessages = []
+    mailbox.takeAll(into: &messages)
+    admit(messages)
+    // The memory of a flood is not kept.
+    guard messages.count <= LoopCore.spareLimit else { return }
+    messages.removeAll(keepingCapacity: true)
+    spareMessages = messages
   }
 
   private func admit(_ messages: [Mailbox.Message]) {

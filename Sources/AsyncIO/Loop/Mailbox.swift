@@ -75,13 +75,11 @@ final class Mailbox: Sendable {
 
   var mayHaveMessages: Bool { hasMessages.load(ordering: .acquiring) }
 
-  /// Takes all messages, in their order.
-  func takeAll() -> [Message] {
+  /// Takes all messages, in their order, and leaves the memory of an empty array for those to come.
+  func takeAll(into messages: inout [Message]) {
     state.withLock { state in
       hasMessages.store(false, ordering: .relaxed)
-      var taken: [Message] = []
-      swap(&taken, &state.messages)
-      return taken
+      swap(&messages, &state.messages)
     }
   }
 

@@ -120,3 +120,11 @@ import Testing
     running.join()
   }
 }
+
+extension Mailbox {
+  fileprivate func takeAll() -> [Message] {
+    var messages: [Message] = []
+    takeAll(into: &messages)
+    return messages
+  }
+}
