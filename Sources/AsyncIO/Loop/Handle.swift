@@ -35,15 +35,12 @@ public class Handle {
   public func cancel() {
     isCancelled = true
     // What the closure captured may come back here when it goes: by then this property must be at rest.
-    let dropped = callback
-    callback = nil
-    withExtendedLifetime(dropped) {}
+    withExtendedLifetime(callback.take()) {}
   }
 
   /// Runs the callback, unless it was cancelled.
   final func run() throws {
-    guard let work = callback else { return }
-    if !repeats { callback = nil }
+    guard let work = repeats ? callback : callback.take() else { return }
     try work()
   }
 }

@@ -35,7 +35,10 @@ final class TypedTaskRecord<Success: Sendable>: TaskRecord {
   }
 
   /// Hands over the work, which is the task's own to let go of.
-  func takeBody() -> (() async throws -> Success)? { body.take() }
+  func takeBody() -> (() async throws -> Success)? {
+    defer { body = nil }
+    return body
+  }
 
   override func cancel() { task?.cancel() }
   override var isAbandoned: Bool { isOnlyReference(&task) }
