@@ -8,9 +8,12 @@ final class StackedTLSEngine: TLSEngine {
   /// Whether the upper stream may end with the lower one.
   private let acceptsTruncation: Bool
 
-  init(_ upper: any TLSEngine, over lower: any TLSEngine, acceptsTruncation: Bool = false) {
+  /// - Parameter received: bytes for the upper engine that the lower one has decrypted already.
+  init(
+    _ upper: any TLSEngine, over lower: any TLSEngine, received: [UInt8] = [], acceptsTruncation: Bool = false
+  ) {
     self.upper = upper
-    self.middle = EngineWire(lower)
+    self.middle = EngineWire(lower, received)
     self.acceptsTruncation = acceptsTruncation
   }
 
@@ -58,6 +61,8 @@ final class StackedTLSEngine: TLSEngine {
 /// The wire that an engine is to another one.
 private final class EngineWire: TLSWire {
   let lower: any TLSEngine
+  /// What the lower engine has decrypted for somebody else. It goes before the rest.
+  private var early: [UInt8]
   /// The lower engine's wire, for the length of a call.
   private var wire: (any TLSWire)?
   /// Whether the lower stream has ended as it should.
@@ -65,7 +70,10 @@ private final class EngineWire: TLSWire {
   /// Why the lower engine is of no use any more; nil while it is.
   private(set) var failure: TLSError?
 
-  init(_ lower: any TLSEngine) { self.lower = lower }
+  init(_ lower: any TLSEngine, _ early: [UInt8]) {
+    self.lower = lower
+    self.early = early
+  }
 
   func lending<R>(_ wire: any TLSWire, _ call: () throws(TLSError) -> R) throws(TLSError) -> R {
     self.wire = wire
@@ -81,7 +89,9 @@ private final class EngineWire: TLSWire {
 
   func read(into buffer: inout MutableSpan<UInt8>) -> Int {
     guard let wire else { return 0 }
-    var count = 0
+    var count = min(early.count, buffer.count)
+    for index in 0..<count { buffer[index] = early[index] }
+    early.removeFirst(count)
     // The whole room: what the lower engine keeps is not asked for again before more arrives.
     while count < buffer.count, failure == nil, !hasEnded {
       do throws(TLSError) {

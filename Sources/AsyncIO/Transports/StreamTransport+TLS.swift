@@ -14,7 +14,6 @@ extension StreamTransport {
 
   /// Begins the handshake, on a connection that is new or open, with what was received of it already.
   func beginHandshake(_ stage: TLSStage, received: [UInt8] = []) {
-    stage.wire.prepend(received)
     // What was written before goes out as it was meant to.
     if let below = tls {
       encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
@@ -24,10 +23,12 @@ extension StreamTransport {
         return
       }
       stage.engine = StackedTLSEngine(
-        stage.engine, over: below.engine, acceptsTruncation: stage.provider.insecurelyAcceptsTruncation)
+        stage.engine, over: below.engine, received: received,
+        acceptsTruncation: stage.provider.insecurelyAcceptsTruncation)
       // The lower engine's bytes are still to be decrypted by it: they go to the stack, whose lower part it is.
       stage.wire.takeOver(below.wire)
     } else {
+      stage.wire.prepend(received)
       buffer.encryptedCount = buffer.count
       stage.wire.pending.appendQuietly(contentsOf: buffer.takeAll())
     }

@@ -119,10 +119,13 @@ import Testing
     }
   }
 
-  @Test("238: streams are upgraded on both sides, with the client's first message read already; trap 11")
-  func streams() throws {
+  @Test(
+    "238: streams are upgraded on both sides, with the client's first message read already; trap 11",
+    arguments: [false, true])
+  func streams(overTLS: Bool) throws {
     try runLoop { loop, kernel in
-      let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+      let outer = overTLS ? try serverTLS() : nil
+      let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: outer) { reader, writer in
         #expect(try await reader.readLine() == octets("STARTTLS\n"))
         // The client does not wait for the answer: its handshake arrives as if it were data.
         try await loop.until { reader.unreadCount > 100 }
@@ -130,7 +133,8 @@ import Testing
         #expect(writer.getExtraInfo(.tls) != nil)
         for try await line in reader.lines { try await writer.send("<" + line + ">\n") }
       }
-      let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+      let (reader, writer) = try await loop.openConnection(
+        host: "127.0.0.1", port: server.port, tls: overTLS ? try clientTLS() : nil)
       writer.write("STARTTLS\n")
       try await writer.startTLS(clientTLS(), serverHostname: "localhost")
       #expect(writer.getExtraInfo(.tls)?.peerCertificate?.subject == "O=Server,CN=localhost")
