@@ -53,10 +53,9 @@ extension StreamTransport {
         }
       }
     } catch {
-      if stage.outcome == nil {
-        stage.waiter = nil
-        abort()
-      }
+      // Also when the handshake was done between the cancellation and here: the caller is given no connection.
+      stage.waiter = nil
+      abort()
       throw error
     }
     try stage.outcome?.get()

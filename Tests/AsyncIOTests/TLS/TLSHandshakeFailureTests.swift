@@ -210,6 +210,26 @@ import Testing
     }
   }
 
+  @Test("242: a cancellation drops the connection also when the handshake is done before the task runs again")
+  func cancelledAtTheEnd() throws {
+    try runLoop { loop, kernel in
+      let (near, far) = try await PairKind.tcp.make(loop, kernel)
+      let recorder = Recorder()
+      let peer = Peer(far)
+      let tls = ProbedTLS(try serverTLS())
+      let accepting = loop.createTask {
+        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
+      }
+      recorder.onMade = { _ in accepting.cancel() }
+      let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
+      try await hand.handshake(peer, on: loop)
+      await #expect(throws: CancellationError.self) { try await accepting.value }
+      try await loop.until("nobody has the connection, and it stays") { recorder.isLost }
+      #expect(recorder.calls == [.made, .lost(nil)] && tls.living == 0)
+      peer.close()
+    }
+  }
+
   @Test("242: closing a server's clients during their handshakes reports nothing", arguments: [false, true])
   func closeDuringHandshake(aborts: Bool) throws {
     try runLoop { loop, kernel in
