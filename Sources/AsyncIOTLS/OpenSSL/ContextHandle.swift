@@ -153,6 +153,9 @@ final class ContextHandle: @unchecked Sendable {
         else { return SSL_TLSEXT_ERR_NOACK }
         let name = unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
         if let other = pick(name) { engine.use(other.contextHandle) }
+        // The session's name may have demanded no certificate, and whoever takes a session up again is not asked.
+        let asksClient = engine.context.configuration.clientCertificate != .notAsked
+        if asksClient, engine.resumesSession(ofOtherNameThan: name) { return SSL_TLSEXT_ERR_ALERT_FATAL }
         return name == nil ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_OK
       }
     }

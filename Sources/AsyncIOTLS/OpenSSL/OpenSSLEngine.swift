@@ -99,6 +99,13 @@ final class OpenSSLEngine: TLSEngine {
     unsafe SSL_set_verify(ssl, SSL_CTX_get_verify_mode(other.pointer), SSL_CTX_get_verify_callback(other.pointer))
   }
 
+  /// Whether the client takes up a session that was made when it asked for another name.
+  func resumesSession(ofOtherNameThan name: String?) -> Bool {
+    guard unsafe SSL_session_reused(ssl) == 1, let session = unsafe SSL_get_session(ssl) else { return false }
+    let earlier = unsafe SSL_SESSION_get0_hostname(session).map { unsafe String(cString: $0) }
+    return earlier != name
+  }
+
   // MARK: TLSEngine
 
   /// Lends OpenSSL the wire for the length of a call.

@@ -51,6 +51,36 @@ import Testing
     }
   }
 
+  @Test("A session that was made under one name does not spare a client the certificate that another name demands")
+  func sessionOfAnotherName() throws {
+    try runLoop { loop, _ in
+      let errors = loop.collectErrors()
+      let root = TLSSource.file(try TestCertificates.path("ca.pem"))
+      let demanding = try serverTLS("second") {
+        $0.trust = .roots([root])
+        $0.clientCertificate = .required
+      }
+      let welcoming = try serverTLS { $0.contextForServerName = { $0 == "demanding.test" ? demanding : nil } }
+      let (server, accepted) = try await tlsServer(loop, welcoming) { recorder in
+        recorder.onMade = { $0.write("welcome\n") }
+      }
+      let folder = try TemporaryFolder()
+      for (name, option) in [("localhost", "-sess_out"), ("localhost", "-sess_in"), ("demanding.test", "-sess_in")] {
+        let command = try CommandPeer(
+          loop, "openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:\(server.port)", "-servername", name, option,
+          folder.path(of: "session"))
+        if name == "localhost" { _ = try await command.line(containing: "welcome") }
+        let text = try await command.finish().text
+        if name == "localhost" { #expect(text.contains("Reused, TLSv1.3") == (option == "-sess_in")) }
+        try await loop.until { server.connectionCount == 0 }
+      }
+      #expect(accepted.recorders.map(\.calls.first) == [.made, .made, nil])
+      #expect(errors.messages == ["the TLS handshake of a connection failed"])
+      server.close()
+      try await server.waitClosed()
+    }
+  }
+
   @Test("Our client talks to openssl s_server", arguments: ["-tls1_2", "-tls1_3"])
   func opensslServer(version: String) throws {
     try runLoop { loop, _ in
