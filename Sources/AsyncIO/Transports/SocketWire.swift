@@ -61,7 +61,8 @@ final class SocketWire: TLSWire {
 
   func read(into buffer: inout MutableSpan<UInt8>) -> Int {
     if !early.isEmpty { return readEarly(into: &buffer) }
-    guard allowance > 0, end == nil else { return 0 }
+    // A receive without room looks like the end of the stream.
+    guard allowance > 0, end == nil, buffer.count > 0 else { return 0 }
     do throws(Errno) {
       let count = try kernel.receive(descriptor, into: &buffer)
       if count == 0 { end = .ofStream }
