@@ -34,7 +34,8 @@ final class CommandPeer {
     }
     try process.run()
     let descriptor = FileDescriptor(rawValue: output.fileHandleForReading.fileDescriptor)
-    try loop.addReader(descriptor) { [unowned self] in
+    // A test that fails leaves this behind before the program is done. The loop owns what it calls.
+    try loop.addReader(descriptor) { [output, reader, unowned loop] in
       let data = output.fileHandleForReading.availableData
       if !data.isEmpty {
         reader.feedData([UInt8](data))

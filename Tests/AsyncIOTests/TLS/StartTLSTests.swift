@@ -8,8 +8,16 @@ import Testing
 /// Connections that are encrypted while they are open, and TLS inside TLS.
 @Suite struct StartTLSTests {
   /// Two transports, plain so far.
-  private func plainPair(_ loop: EventLoop, _ kernel: TestKernel) async throws -> (Recorder, Recorder) {
+  private func plainPair(
+    _ loop: EventLoop, _ kernel: TestKernel, smallBuffers: Bool = false
+  ) async throws -> (Recorder, Recorder) {
     let (near, far) = try await PairKind.tcp.make(loop, kernel)
+    if smallBuffers {
+      for socket in [near, far] {
+        try socket.setOption(.sendBufferSize, 64 * 1024)
+        try socket.setOption(.receiveBufferSize, 64 * 1024)
+      }
+    }
     let (a, b) = (Recorder(), Recorder())
     _ = try await loop.createConnection({ a }, socket: near)
     _ = try await loop.createConnection({ b }, socket: far)
@@ -168,6 +176,61 @@ import Testing
     }
   }
 
+  @Test(
+    "What was written before the second startTLS goes out by the outer connection alone; 238: a new protocol is called")
+  func writesAroundNested() throws {
+    try runLoop { loop, kernel in
+      let (client, server) = try await plainPair(loop, kernel, smallBuffers: true)
+      try await secure(loop, client, server)
+      let before = pattern(plenty)
+      // The server's end of the inner connection begins where the outer one's data ends.
+      server.onData = { _ in
+        if server.received.count >= before.count { server.transport.pauseReading() }
+      }
+      client.transport.write(before)
+      #expect(client.calls == [.made, .pause])
+      let securing = loop.createTask {
+        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+      }
+      try await loop.turn()
+      client.transport.write("inside")
+      try await loop.until { !server.transport.isReading }
+      #expect(server.received.starts(with: before))
+      let inner = Recorder()
+      let serverSide = try serverTLS()
+      try await loop.startTLS(
+        server.transport, inner, serverSide, serverSide: true,
+        received: Array(server.received.dropFirst(before.count)))
+      #expect(server.transport.getProtocol() === inner)
+      server.transport.resumeReading()
+      try await securing.value
+      try await loop.until { inner.text == "inside" }
+      client.transport.close()
+      try await loop.until { client.isLost && inner.isLost }
+      #expect(inner.calls == [.data, .eof, .lost(nil)] && server.calls == [.made, .data])
+      inner.forgetHooks()
+      server.forgetHooks()
+    }
+  }
+
+  @Test("What is written during a handshake waits without keeping the loop busy")
+  func waitsIdly() throws {
+    try runLoop { loop, kernel in
+      let (client, server) = try await plainPair(loop, kernel)
+      let securing = loop.createTask {
+        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+      }
+      try await loop.until { !server.received.isEmpty }
+      client.transport.write("later")
+      let polls = kernel.count(of: .wait)
+      try await loop.sleep(for: .milliseconds(20))
+      #expect(kernel.count(of: .wait) < polls + 10)
+      client.transport.abort()
+      _ = await thrown { try await securing.value }
+      try await loop.until { client.isLost && server.isLost }
+    }
+  }
+
   @Test("An inner connection that the outer one cuts short is truncated")
   func innerTruncation() throws {
     try runLoop { loop, kernel in
@@ -219,6 +282,27 @@ import Testing
       await #expect(throws: CancellationError.self) { try await securing.value }
       try await loop.until { client.isLost && server.isLost }
       #expect(client.calls == [.made, .lost(nil)])
+    }
+  }
+
+  @Test("255: a connection that sends a file cannot be encrypted meanwhile")
+  func fileOnItsWay() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
+      let folder = try TemporaryFolder()
+      let content = pattern(plenty)
+      let file = try folder.file(content)
+      defer { try? file.close() }
+      let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
+      try await loop.until { kernel.count(of: .sendFile) > 0 }
+      let refused = await thrown {
+        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "")
+      }
+      #expect((refused as? EventLoopError)?.code == .transportState)
+      #expect(try await peer.receive(plenty, on: loop) == content)
+      #expect(try await sending.value == plenty)
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
     }
   }
 

@@ -222,6 +222,16 @@ import Testing
       #expect(other.server.serverName == "second.test")
       _ = try await connect(loop, server, client, serverHostname: "127.0.0.1")
       #expect(asked.current == ["localhost", "second.test", nil])
+      let identity = try TestCertificates.identity("client")
+      let known = try clientTLS {
+        $0.verification = .insecureWithoutHostName
+        $0.identity = identity
+      }
+      for _ in 0..<2 {
+        // Also with the session of the first time.
+        let shown = try await connect(loop, server, known, serverHostname: "demanding.test")
+        #expect(shown.server.peerCertificate?.subject == "CN=a client")
+      }
       _ = loop.collectErrors()
       let (listener, accepted) = try await tlsServer(loop, server)
       let nameless = try clientTLS {

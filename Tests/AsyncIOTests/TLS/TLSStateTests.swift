@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import AsyncIOTLS
 import Testing
 
 @testable import AsyncIO
 
-/// The pure parts below TLS: the transport's state, the write buffer, and an engine made of two.
+/// The pure parts below TLS: the transport's state, and the write buffer.
 @Suite struct TLSStateTests {
   private func opened() -> StreamTransportState {
     var state = StreamTransportState()
@@ -126,99 +125,5 @@ import Testing
     #expect(!buffer.isPaused && buffer.signal() == .pause)
     buffer.discard()
     #expect(buffer.count == 0 && buffer.encryptedCount == 0)
-  }
-
-  // MARK: TLS in TLS
-
-  /// Carries bytes until nobody has more to say.
-  private func talk(_ a: HandDrivenTLS, _ b: HandDrivenTLS, _ piece: Int) throws {
-    while !a.outgoing.isEmpty || !b.outgoing.isEmpty {
-      for (from, to) in [(a, b), (b, a)] {
-        let bytes = from.takeOutgoing()
-        for start in stride(from: 0, to: bytes.count, by: piece) {
-          try to.feed(Array(bytes[start..<min(bytes.count, start + piece)]))
-        }
-      }
-    }
-  }
-
-  @Test("An engine over another works with pieces of any size, both ways", arguments: [1, 7, 100, 100_000])
-  func stacked(piece: Int) throws {
-    let (server, client) = (try serverTLS(), try clientTLS())
-    let role = TLSRole.client(serverName: "localhost")
-    let (lowerA, lowerB) = (try HandDrivenTLS(client, role), try HandDrivenTLS(server, .server))
-    try lowerA.feed([])
-    try talk(lowerA, lowerB, piece)
-    #expect(lowerA.isDone && lowerB.isDone)
-    let a = HandDrivenTLS(StackedTLSEngine(try client.makeEngine(for: role), over: lowerA.engine))
-    let b = HandDrivenTLS(StackedTLSEngine(try server.makeEngine(for: .server), over: lowerB.engine))
-    try a.feed([])
-    try talk(a, b, piece)
-    #expect(a.isDone && b.isDone)
-    #expect(a.engine.info.serverName == "localhost")
-    // Bytes by themselves take time.
-    let size = min(50_000, piece * 500)
-    let (question, answer) = (pattern(size), pattern(size / 2))
-    try a.send(question)
-    try b.send(answer)
-    try talk(a, b, piece)
-    #expect(b.received == question)
-    #expect(a.received == answer, "\(a.received.count) of \(answer.count)")
-    a.close()
-    try talk(a, b, piece)
-    #expect(b.hasEnded && !a.hasEnded)
-  }
-
-  @Test("An upper engine's error reaches the peer through the lower one")
-  func stackedAlert() throws {
-    let (server, client) = (try serverTLS("foreign"), try clientTLS())
-    let role = TLSRole.client(serverName: nil)
-    let anyone = try clientTLS { $0.verification = .insecureNone }
-    let (lowerA, lowerB) = (try HandDrivenTLS(anyone, role), try HandDrivenTLS(server, .server))
-    try lowerA.feed([])
-    try talk(lowerA, lowerB, 1000)
-    let a = HandDrivenTLS(StackedTLSEngine(try client.makeEngine(for: role), over: lowerA.engine))
-    let b = HandDrivenTLS(StackedTLSEngine(try server.makeEngine(for: .server), over: lowerB.engine))
-    try a.feed([])
-    try b.feed(a.takeOutgoing())
-    let bytes = b.takeOutgoing()
-    #expect(throws: TLSError.self) { try a.feed(bytes) }
-    let alert = a.takeOutgoing()
-    do {
-      try b.feed(alert)
-      Issue.record("no alert came")
-    } catch let error as TLSError {
-      #expect(error.reason.contains("unknown ca"))
-    }
-  }
-
-  @Test(
-    "A lower end during the upper handshake, or without the upper one's goodbye, is an error", arguments: [false, true])
-  func lowerEnds(isDone: Bool) throws {
-    let (server, client) = (try serverTLS(), try clientTLS())
-    let role = TLSRole.client(serverName: nil)
-    for accepts in [false, true] {
-      let (lowerA, lowerB) = (try HandDrivenTLS(client, role), try HandDrivenTLS(server, .server))
-      try lowerA.feed([])
-      try talk(lowerA, lowerB, 1000)
-      let a = HandDrivenTLS(
-        StackedTLSEngine(try client.makeEngine(for: role), over: lowerA.engine, acceptsTruncation: accepts))
-      let b = HandDrivenTLS(StackedTLSEngine(try server.makeEngine(for: .server), over: lowerB.engine))
-      try a.feed([])
-      if isDone { try talk(a, b, 1000) }
-      lowerB.close()
-      let end = lowerB.takeOutgoing()
-      if isDone, accepts {
-        try a.feed(end)
-        #expect(a.hasEnded)
-      } else {
-        do {
-          try a.feed(end)
-          Issue.record("the end went unnoticed")
-        } catch let error as TLSError {
-          #expect(error.code == (isDone ? .truncated : .handshake))
-        }
-      }
-    }
   }
 }

@@ -56,7 +56,7 @@ import Testing
 
   @Test(
     "Names that a certificate is valid for are accepted",
-    arguments: ["localhost", "LOCALHOST", "a.example.test", "127.0.0.1", "::1", "localhost."])
+    arguments: ["localhost", "LOCALHOST", "a.example.test", "127.0.0.1", "::1", "::1%lo", "localhost."])
   func accepted(name: String) throws {
     try runLoop { loop, _ in
       let pair = try await TLSPair(loop, serverHostname: name)

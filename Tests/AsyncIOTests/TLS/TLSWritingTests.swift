@@ -15,7 +15,7 @@ import Testing
       transport.setWriteBufferLimits(high: 100_000, low: 50_000)
       var written = 0
       let block = pattern(10_000)
-      while !test.recorder.calls.contains(.pause) {
+      while !test.recorder.calls.contains(.pause), written < 10 * plenty {
         let before = transport.writeBufferSize
         transport.write(block)
         written += block.count
@@ -147,6 +147,35 @@ import Testing
       #expect(test.hand.received == sent)
       kernel.limit(.send, toBytes: nil)
       kernel.limit(.sendGathering, toBytes: nil)
+      try await test.end(loop)
+    }
+  }
+
+  @Test("What waited goes out in shares with others' turns between, and what is written meanwhile comes behind it")
+  func shares() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel)
+      let transport = test.recorder.transport
+      let bulk = pattern(20 * TLSStage.chunk)
+      kernel.inject(.wouldBlock, into: .send)
+      transport.write(bulk)
+      let start = kernel.count(of: .send)
+      var (last, largest) = (start, 0)
+      var late: [UInt8] = []
+      // Each time once round.
+      for _ in 0..<30 {
+        try await loop.sleep(for: .zero)
+        let now = kernel.count(of: .send)
+        largest = max(largest, now - last)
+        if now > start, late.isEmpty {
+          late = octets("in between")
+          transport.write(late)
+        }
+        last = kernel.count(of: .send)
+      }
+      #expect(!late.isEmpty && largest <= TLSStage.chunksPerTurn, "\(largest) chunks in one turn")
+      try await test.hand.run(test.peer, on: loop) { test.hand.received.count == bulk.count + late.count }
+      #expect(test.hand.received == bulk + late)
       try await test.end(loop)
     }
   }
