@@ -17,9 +17,11 @@ extension StreamTransport {
   func deliver(_ stage: TLSStage) {
     stage.hasPlaintext = true
     while state.isDelivering, stage.hasPlaintext {
+      // Whose buffer is filled is told of it, also if it has itself replaced meanwhile.
+      let buffered = bufferedReceiver
       let outcome: Result<TLSDecryption, TLSError>
       do {
-        outcome = try decrypt(stage)
+        outcome = try decrypt(stage, for: buffered)
       } catch {
         protocolFailed("withBuffer", error)
         return
@@ -31,7 +33,7 @@ extension StreamTransport {
       noteSending(stage)
       // Before the protocol is told: it may pause, and resume.
       stage.hasPlaintext = step.next != .receive
-      if step.count > 0 { tellProtocol(step.count) }
+      if step.count > 0 { tell(buffered, step.count) }
       if step.next == .end {
         stage.hasPlaintext = false
         receiveEnd()
@@ -45,8 +47,10 @@ extension StreamTransport {
   /// What the engine has for the protocol, in the protocol's own buffer if it brings one.
   ///
   /// - Throws: what the protocol throws.
-  private func decrypt(_ stage: TLSStage) throws -> Result<TLSDecryption, TLSError> {
-    guard let receiver = bufferedReceiver else { return decrypt(stage, into: loop.readBuffer) }
+  private func decrypt(
+    _ stage: TLSStage, for receiver: (any BufferedProtocol)?
+  ) throws -> Result<TLSDecryption, TLSError> {
+    guard let receiver else { return decrypt(stage, into: loop.readBuffer) }
     var outcome: Result<TLSDecryption, TLSError>?
     try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
       guard target.count > 0 else { throw EventLoopError.emptyBuffer }
@@ -71,8 +75,8 @@ extension StreamTransport {
     }
   }
 
-  private func tellProtocol(_ count: Int) {
-    if let receiver = bufferedReceiver {
+  private func tell(_ receiver: (any BufferedProtocol)?, _ count: Int) {
+    if let receiver {
       do { try receiver.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
       return
     }

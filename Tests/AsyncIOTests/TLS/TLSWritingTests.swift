@@ -227,6 +227,22 @@ import Testing
     }
   }
 
+  @Test("A protocol that has itself replaced while its buffer is filled is told of that, the next one of what follows")
+  func replacedWhileFilled() throws {
+    try runLoop { loop, kernel in
+      let (recorder, next) = (BufferRecorder(size: 5), Recorder())
+      let test = try await TLSEnd(loop, kernel, recorder: recorder)
+      recorder.onFill = { $0.transport.setProtocol(next) }
+      try test.hand.send(octets("0123456789"))
+      try test.peer.send(test.hand.takeOutgoing())
+      try await loop.until { recorder.filled.count + next.received.count == 10 }
+      #expect(recorder.filled == octets("01234") && next.text == "56789")
+      try test.sendCloseNotify()
+      try await loop.until { next.isLost }
+      recorder.forgetTransport()
+    }
+  }
+
   @Test("140: a pause stops delivery at once, also of what was decrypted and not yet delivered")
   func pauseBetweenPieces() throws {
     try runLoop { loop, kernel in
@@ -252,11 +268,17 @@ import Testing
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
       let recorder = BufferRecorder(size: 0)
+      var fills = 0
+      recorder.onFill = { _ in
+        fills += 1
+        // Else a transport that tries again would never be done.
+        if fills > 10 { throw TestError() }
+      }
       let test = try await TLSEnd(loop, kernel, recorder: recorder)
       try test.hand.send(octets("x"))
       try test.peer.send(test.hand.takeOutgoing())
       try await loop.until { recorder.isLost }
-      #expect(errors.messages == ["error in a protocol's withBuffer"])
+      #expect(errors.messages == ["error in a protocol's withBuffer"] && fills == 1)
     }
   }
 
@@ -314,10 +336,12 @@ private final class BufferRecorder: Recorder, BufferedProtocol {
   private var buffer: [UInt8]
   var filled: [UInt8] = []
   var onUpdate: ((BufferRecorder) -> Void)?
+  var onFill: ((BufferRecorder) throws -> Void)?
 
   init(size: Int) { buffer = [UInt8](repeating: 0, count: size) }
 
   func withBuffer(sizeHint: Int, _ body: (inout MutableSpan<UInt8>) throws -> Void) throws {
+    try onFill?(self)
     try buffer.withMutableSpan(body)
   }
 
