@@ -117,6 +117,8 @@ extension StreamTransport {
 
   func sendCloseNotify() {
     guard let stage = tls else { return }
+    // However long the rest took: from here on the peer has all its time.
+    limitShutdown(stage)
     stage.engine.close(over: stage.wire)
     noteSending(stage)
     // The peer's last word may be among what nobody wanted.

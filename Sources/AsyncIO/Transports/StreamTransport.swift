@@ -274,7 +274,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func close() {
     loop.checkThread("StreamTransport.close")
-    if let tls, !isClosing { limitShutdown(tls) }
+    if let tls, !isClosing, hasUnsentBytes { limitShutdown(tls) }
     perform(state.close(hasUnsentBytes: hasUnsentBytes))
     updateInterest()
   }
