@@ -87,6 +87,7 @@ let package = Package(
         "AsyncIO",
         "AsyncIOTLS",
         "AsyncIOProcessPool",
+        "COpenSSL",
         "PoolJobs",
         "PoolProbe",
         "MainThreadProbe",

@@ -73,7 +73,7 @@ import Testing
         try await loop.createConnection(Recorder.init, socket: near, tls: try clientTLS())
       }
       #expect((error as? EventLoopError)?.code == .invalidArgument)
-      #expect("\(error!)".contains("serverHostname"))
+      #expect(error.map { "\($0)".contains("serverHostname") } == true)
       // It is still the caller's.
       near.close()
       far.close()
@@ -147,7 +147,7 @@ import Testing
       for (index, (name, call)) in calls.enumerated() {
         let error = await thrown(call)
         #expect((error as? EventLoopError)?.code == .invalidArgument, "call \(index): \(String(describing: error))")
-        #expect("\(error!)".hasPrefix(name), "call \(index)")
+        #expect(error.map { "\($0)".hasPrefix(name) } == true, "call \(index)")
       }
     }
   }
