@@ -3,10 +3,12 @@ import SystemPackage
 
 extension StreamTransport {
   /// Reads straight into the buffer that the protocol brings.
-  func readIntoProtocolsBuffer() {
+  ///
+  /// Whose buffer is filled is told of it, also if it has itself replaced meanwhile.
+  func readIntoBuffer(of receiver: any BufferedProtocol) {
     var outcome: Result<Int, Errno>?
     do {
-      try bufferedReceiver?.withBuffer(sizeHint: EventLoop.readLimit) { target in
+      try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
         guard target.count > 0 else { throw EventLoopError.emptyBuffer }
         do throws(Errno) {
           outcome = .success(try loop.kernel.receive(socket.descriptor, into: &target))
@@ -23,7 +25,7 @@ extension StreamTransport {
     case .failure(let error): readFailed(error)
     case .success(0): receiveEnd()
     case .success(let count):
-      do { try bufferedReceiver?.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
+      do { try receiver.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
     }
   }
 }

@@ -112,8 +112,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
       readEncrypted(tls)
       return
     }
-    if bufferedReceiver != nil {
-      readIntoProtocolsBuffer()
+    if let bufferedReceiver {
+      readIntoBuffer(of: bufferedReceiver)
       return
     }
     let count: Int

@@ -166,6 +166,22 @@ struct BufferedProtocolTests {
     }
   }
 
+  @Test(
+    "169: whose buffer is filled is told of it, also if it has itself replaced meanwhile", arguments: PairKind.allCases)
+  func replacedWhileFilled(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let (first, second) = (BufferedRecorder(capacity: 5), Recorder())
+      let (_, peer) = try await kind.transport(loop, kernel, first)
+      first.onBuffer = { first.transport.setProtocol(second) }
+      try peer.send("0123456789")
+      try await loop.until { first.collected.count + second.received.count == 10 }
+      #expect(first.collected == Array("01234".utf8) && second.text == "56789")
+      peer.close()
+      try await loop.until { second.isLost }
+      first.forgetHooks()
+    }
+  }
+
   @Test("169: from plain to buffered and back, from inside the callbacks", arguments: PairKind.allCases)
   func switchesKind(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
