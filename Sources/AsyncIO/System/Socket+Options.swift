@@ -54,13 +54,11 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `getsockopt`.
   public func linger() throws(IOError) -> Duration? {
-    let bytes = try option(level: SOL_SOCKET, name: SO_LINGER, maxBytes: 8)
-    // Two numbers: whether, and how many seconds.
-    let numbers = stride(from: 0, to: bytes.count, by: 4).map { start in
-      bytes[start..<start + 4].enumerated().reduce(into: UInt32(0)) { $0 |= UInt32($1.element) << ($1.offset * 8) }
-    }
-    guard numbers.count == 2, numbers[0] != 0 else { return nil }
-    return .seconds(numbers[1])
+    var setting = Glibc.linger()
+    let bytes = try option(level: SOL_SOCKET, name: SO_LINGER, maxBytes: MemoryLayout.size(ofValue: setting))
+    // Any bytes are a value of the C type, and there are not more than it has room for.
+    unsafe withUnsafeMutableBytes(of: &setting) { unsafe $0.copyBytes(from: bytes) }
+    return setting.l_onoff == 0 ? nil : .seconds(setting.l_linger)
   }
 
   /// Sets how long the kernel may go on sending after the socket was closed. `SO_LINGER`.
@@ -73,9 +71,8 @@ extension Socket {
   public func setLinger(_ limit: Duration?) throws(IOError) {
     let (seconds, rest) = (limit ?? .zero).components
     let rounded = Int32(clamping: max(0, rest > 0 ? seconds.addingReportingOverflow(1).partialValue : seconds))
-    let numbers = [Int32(limit == nil ? 0 : 1), rounded]
-    try setOption(
-      level: SOL_SOCKET, name: SO_LINGER,
-      numbers.flatMap { number in (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } })
+    let setting = Glibc.linger(l_onoff: limit == nil ? 0 : 1, l_linger: rounded)
+    // The C type has no padding.
+    try setOption(level: SOL_SOCKET, name: SO_LINGER, unsafe withUnsafeBytes(of: setting) { unsafe Array($0) })
   }
 }
