@@ -6,6 +6,8 @@ extension SnippetProgram {
     ("loop", "loop.stop()"), ("transport", "transport.close()"), ("reader", "_ = try await reader.read()"),
     ("writer", "writer.close()"), ("server", "server.close()"), ("future", "try future.setResult(1)"),
     ("handle", "handle.cancel()"), ("timer", "timer.cancel()"), ("socket", "socket.close()"),
+    ("datagrams", "datagrams.close()"), ("input", "input.close()"), ("output", "output.close()"),
+    ("terminal", "terminal.close()"), ("subprocess", "subprocess.close()"), ("child", "try child.kill()"),
     ("echo", "echo.count += 1"), ("context", "print(context)"),
   ]
 

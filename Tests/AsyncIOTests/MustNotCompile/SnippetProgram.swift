@@ -71,6 +71,8 @@ struct SnippetProgram: Sendable, CustomTestStringConvertible {
       func program(
         _ loop: EventLoop, _ transport: StreamTransport, _ reader: StreamReader, _ writer: StreamWriter,
         _ server: Server, _ future: Future<Int>, _ handle: Handle, _ timer: TimerHandle, _ socket: Socket,
+        _ datagrams: DatagramTransport, _ input: ReadPipeTransport, _ output: WritePipeTransport,
+        _ terminal: TerminalTransport, _ subprocess: SubprocessTransport, _ child: ChildProcess,
         _ echo: Echo, _ context: ExceptionContext, _ counter: Counter, _ keeper: Keeper, _ remote: RemoteLoop
       ) async throws {
       \(code)
