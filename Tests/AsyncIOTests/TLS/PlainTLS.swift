@@ -11,11 +11,14 @@ final class PlainTLS: TLSProvider {
   fileprivate let piecesPerCall: Int
   /// Whether it first takes all there is, as far as to the end.
   fileprivate let readsAhead: Bool
+  /// Whether it answers what it reads by the byte 6.
+  fileprivate let acknowledges: Bool
 
-  init(piece: Int, piecesPerCall: Int = .max, readsAhead: Bool = false) {
+  init(piece: Int, piecesPerCall: Int = .max, readsAhead: Bool = false, acknowledges: Bool = false) {
     self.piece = piece
     self.piecesPerCall = piecesPerCall
     self.readsAhead = readsAhead
+    self.acknowledges = acknowledges
   }
 
   func makeEngine(for role: TLSRole) throws(TLSError) -> any TLSEngine { PlainEngine(self) }
@@ -69,6 +72,10 @@ private final class PlainEngine: TLSEngine {
     var bytes = [UInt8](repeating: 0, count: size)
     var span = bytes.mutableSpan
     let count = wire.read(into: &span)
+    if style.acknowledges, count > 0 {
+      let answer: [UInt8] = [6]
+      wire.write(answer.span)
+    }
     return Array(bytes[..<count])
   }
 

@@ -121,6 +121,22 @@ import Testing
     }
   }
 
+  @Test("What an engine sends in answer to what it reads goes out also when the kernel takes it later, or it fails")
+  func answersWhileReading() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await connect(loop, kernel, PlainTLS(piece: 5, acknowledges: true))
+      kernel.inject(.wouldBlock, into: .send)
+      try peer.send("hey")
+      #expect(try await peer.receive(1, on: loop) == [6])
+      #expect(recorder.text == "hey")
+      kernel.inject(.brokenPipe, into: .send)
+      try peer.send("you")
+      try await loop.until { recorder.isLost }
+      #expect(recorder.text == "heyyou")
+      #expect(recorder.calls == [.made, .data, .lost(.brokenPipe)])
+    }
+  }
+
   @Test("A close in dataReceived leaves the bytes alone that the protocol is looking at")
   func spanStays() throws {
     try runLoop { loop, kernel in
