@@ -312,6 +312,8 @@ import Testing
       #expect(try handshake("host256.test"))
       // Nobody is to see the same ticket twice.
       let three = try (0..<3).map { _ in try HandDrivenTLS(client, .client(serverName: "host255.test")) }
+      // All at the same time: once the first is done, OpenSSL does not offer its session again anyway.
+      for hand in three { try hand.feed([]) }
       #expect(try three.map(finish).filter { $0 }.count < 3, "a ticket was used again")
     }
   }
