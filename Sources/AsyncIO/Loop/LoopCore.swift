@@ -20,8 +20,8 @@ final class LoopCore {
   /// Called when a task has ended, while somebody waits for that.
   var onTaskEnd: ((TaskRecord) -> Void)?
   /// The memory of messages that were taken, for the mailbox to use again; always empty.
-  private var spareMessages: [Mailbox.Message] = []
-  private static let spareLimit = 1000
+  private(set) var spareMessages: [Mailbox.Message] = []
+  static let spareLimit = 1000
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
 

@@ -17,6 +17,23 @@ import Testing
     }
   }
 
+  @Test("A callback that ran lets go of what it captured, also while its handle is held", arguments: [false, true])
+  func releases(isTimer: Bool) throws {
+    try withLoop { loop, kernel in
+      var released = 0
+      let handle: Handle
+      do {
+        let probe = ReleaseProbe { released += 1 }
+        let work = { probe.touch() }
+        handle = isTimer ? loop.callLater(.zero, work) : loop.callSoon(work)
+      }
+      #expect(released == 0)
+      loop.stop()
+      try loop.runForever()
+      #expect(released == 1 && !handle.isCancelled)
+    }
+  }
+
   @Test("25, Trap 19: callSoon, thread-safe calls and tasks share one order")
   func oneOrder() throws {
     try withLoop { loop, kernel in

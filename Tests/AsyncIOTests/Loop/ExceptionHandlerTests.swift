@@ -46,6 +46,14 @@ import Testing
     }
   }
 
+  @Test("Places are the same when file and line are")
+  func callSites() {
+    let place = CallSite("A/B.swift", 3)
+    #expect(place == CallSite("A/B.swift", 3) && place.hashValue == CallSite("A/B.swift", 3).hashValue)
+    #expect(place != CallSite("A/C.swift", 3) && place != CallSite("A/B.swift", 4))
+    #expect(place.description == "A/B.swift:3")
+  }
+
   @Test("48: a custom handler gets loop and context and replaces the logging; nil restores it")
   func customHandler() throws {
     try withLoop { loop, kernel in

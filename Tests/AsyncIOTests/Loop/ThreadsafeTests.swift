@@ -18,6 +18,20 @@ import Testing
     #expect(running.kernel.openDescriptors == [])
   }
 
+  @Test("The memory of messages is used again, that of a flood of them is not kept")
+  func memoryOfMessages() throws {
+    try withLoop { loop, kernel in
+      for count in [10, 10, 5000, 10] {
+        for _ in 0..<count { try loop.remote.callSoonThreadsafe { _ in } }
+        loop.stop()
+        try loop.runForever()
+        #expect(loop.core.spareMessages.isEmpty)
+        #expect((loop.core.spareMessages.capacity > 0) == (count == 10))
+        #expect(loop.core.spareMessages.capacity < 5000)
+      }
+    }
+  }
+
   @Test("41: it works on the loop's own thread, and hands the loop over")
   func ownThread() throws {
     try withLoop { loop, kernel in

@@ -93,6 +93,18 @@ import Testing
     #expect(handle.queueOwner == nil)
   }
 
+  @Test("The queue lets go of what has come up, and of what was cancelled", arguments: [false, true])
+  func letsGo(cancels: Bool) {
+    let queue = Boxed(TimerQueue())
+    weak var gone: TimerHandle?
+    do {
+      let handle = add(queue, 1)
+      gone = handle
+      if cancels { cancel(queue, handle) } else { #expect(pop(queue, by: 1) === handle) }
+    }
+    #expect(gone == nil)
+  }
+
   @Test func removeAllGivesWhatIsNotCancelled() {
     let queue = Boxed(TimerQueue())
     let handles = (0..<10).map { add(queue, Int64($0)) }
