@@ -16,6 +16,15 @@ extension [UInt8] {
   package mutating func append(copying bytes: Span<UInt8>) {
     unsafe bytes.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
   }
+
+  /// Moves bytes from the front to the span's start, as many as fit.
+  ///
+  /// - Returns: how many that were.
+  mutating func moveFront(into target: inout MutableSpan<UInt8>) -> Int {
+    let count = target.copyPrefix(of: span)
+    removeFirst(count)
+    return count
+  }
 }
 
 extension MutableSpan<UInt8> {

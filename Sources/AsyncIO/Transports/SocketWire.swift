@@ -60,7 +60,7 @@ final class SocketWire: TLSWire {
   }
 
   func read(into buffer: inout MutableSpan<UInt8>) -> Int {
-    if !early.isEmpty { return readEarly(into: &buffer) }
+    if !early.isEmpty { return early.moveFront(into: &buffer) }
     // A receive without room looks like the end of the stream.
     guard allowance > 0, end == nil, buffer.count > 0 else { return 0 }
     do throws(Errno) {
@@ -73,13 +73,6 @@ final class SocketWire: TLSWire {
       allowance = 0
       return 0
     }
-  }
-
-  private func readEarly(into buffer: inout MutableSpan<UInt8>) -> Int {
-    let count = min(early.count, buffer.count)
-    for index in 0..<count { buffer[index] = early[index] }
-    early.removeFirst(count)
-    return count
   }
 
   // MARK: To the peer

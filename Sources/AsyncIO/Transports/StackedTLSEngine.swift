@@ -89,9 +89,7 @@ private final class EngineWire: TLSWire {
 
   func read(into buffer: inout MutableSpan<UInt8>) -> Int {
     guard let wire else { return 0 }
-    var count = min(early.count, buffer.count)
-    for index in 0..<count { buffer[index] = early[index] }
-    early.removeFirst(count)
+    var count = early.moveFront(into: &buffer)
     // The whole room: what the lower engine keeps is not asked for again before more arrives.
     while count < buffer.count, failure == nil, !hasEnded {
       do throws(TLSError) {

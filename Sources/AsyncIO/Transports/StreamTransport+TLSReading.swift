@@ -87,18 +87,15 @@ extension StreamTransport {
     }
   }
 
-  private func deliverHeld(_ stage: TLSStage) {
-    deliver(stage)
-    updateInterest()
-  }
-
   /// After a pause: what is held goes first, and not from inside the program's call.
   func scheduleHeldBytes(_ stage: TLSStage) {
     guard stage.hasHeldBytes, state.isDelivering, !stage.isDeliveryScheduled else { return }
     stage.isDeliveryScheduled = true
     loop.callSoon { [self] in
       stage.isDeliveryScheduled = false
-      if tls === stage, state.isDelivering, stage.hasHeldBytes { deliverHeld(stage) }
+      guard tls === stage, state.isDelivering, stage.hasHeldBytes else { return }
+      deliver(stage)
+      updateInterest()
     }
   }
 

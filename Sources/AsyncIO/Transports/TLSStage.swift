@@ -10,7 +10,6 @@ final class TLSStage {
   static let chunksPerTurn = 4
 
   let provider: any TLSProvider
-  let role: TLSRole
   let handshakeTimeout: Duration
   let shutdownTimeout: Duration
   var engine: any TLSEngine
@@ -36,7 +35,6 @@ final class TLSStage {
     self.engine = engine
     self.wire = wire
     provider = options.provider
-    role = options.role
     handshakeTimeout = options.handshakeTimeout
     shutdownTimeout = options.shutdownTimeout
   }

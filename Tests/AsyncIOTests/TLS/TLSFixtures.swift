@@ -117,12 +117,7 @@ final class HandDrivenTLS: TLSWire {
 
   func close() { engine.close(over: self) }
 
-  func read(into buffer: inout MutableSpan<UInt8>) -> Int {
-    let count = min(incoming.count, buffer.count)
-    for index in 0..<count { buffer[index] = incoming[index] }
-    incoming.removeFirst(count)
-    return count
-  }
+  func read(into buffer: inout MutableSpan<UInt8>) -> Int { incoming.moveFront(into: &buffer) }
 
   func write(_ bytes: Span<UInt8>) { outgoing.append(copying: bytes) }
 
