@@ -16,14 +16,18 @@ final class CommandPeer {
   /// Everything that was read so far.
   private(set) var text = ""
 
-  init(_ loop: EventLoop, _ arguments: String...) throws {
+  /// Starts a program with its arguments.
+  convenience init(_ loop: EventLoop, _ arguments: String...) throws { try self.init(loop, arguments) }
+
+  /// - Parameter readsErrors: whether what it prints to its standard error is read too.
+  init(_ loop: EventLoop, _ arguments: [String], readsErrors: Bool = true) throws {
     self.loop = loop
     reader = try StreamReader(loop)
     exit = Future<Int32>(loop)
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = arguments
     process.standardOutput = output
-    process.standardError = output
+    if readsErrors { process.standardError = output }
     process.standardInput = input
     let remote = loop.remote
     let exit = LoopBound(exit)
@@ -44,6 +48,11 @@ final class CommandPeer {
         reader.feedEOF()
       }
     }
+  }
+
+  /// The next line, without its end; nothing at the end of the output.
+  func line() async throws -> String {
+    String(decoding: try await reader.readLine(), as: UTF8.self).trimmingCharacters(in: .newlines)
   }
 
   /// Reads lines up to one with the text in it, and answers that.
