@@ -77,7 +77,7 @@ struct PipePeerTests {
     }
   }
 
-  @Test("188: a program that stops reading is noticed")
+  @Test("a program that stops reading is noticed")
   func head() throws {
     try runLoop { loop, kernel in
       let input = Pipe()

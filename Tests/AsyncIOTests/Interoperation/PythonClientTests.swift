@@ -79,14 +79,14 @@ import Testing
     #expect(end == nil)
   }
 
-  @Test("137: a client that resets the connection is an error of the connection", arguments: Style.allCases)
+  @Test("a client that resets the connection is an error of the connection", arguments: Style.allCases)
   func reset(style: Style) throws {
     let (answer, end) = try run("reset", style)
     #expect(answer == "gone")
     #expect((end as? IOError)?.code == .connectionReset)
   }
 
-  @Test("237: a stream server answers a client that has ended its side")
+  @Test("a stream server answers a client that has ended its side")
   func halfClose() throws {
     try runLoop { loop, _ in
       let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -117,7 +117,7 @@ import Testing
     }
   }
 
-  @Test("138: a protocol answers a client that has ended its side")
+  @Test("a protocol answers a client that has ended its side")
   func halfCloseWithCallbacks() throws {
     try runLoop { loop, _ in
       let server = try await loop.createServer(HalfCloseProtocol.init, host: "127.0.0.1", port: 0)

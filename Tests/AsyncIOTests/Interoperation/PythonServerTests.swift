@@ -115,7 +115,7 @@ import Testing
     }
   }
 
-  @Test("237: half close: the server answers after our end of file")
+  @Test("half close: the server answers after our end of file")
   func halfClose() throws {
     try withServer { loop, _, port in
       let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
@@ -129,7 +129,7 @@ import Testing
     }
   }
 
-  @Test("137: a server that resets the connection is an error, for callbacks and streams")
+  @Test("a server that resets the connection is an error, for callbacks and streams")
   func reset() throws {
     try withServer { loop, _, port in
       let (transport, collector) = try await loop.createConnection(

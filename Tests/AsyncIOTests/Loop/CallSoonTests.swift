@@ -4,7 +4,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct CallSoonTests {
-  @Test("24: callbacks run first in, first out, each once")
+  @Test("callbacks run first in, first out, each once")
   func order() throws {
     try withLoop { loop, kernel in
       var order: [Int] = []
@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  @Test("25, Trap 19: callSoon, thread-safe calls and tasks share one order")
+  @Test("callSoon, thread-safe calls and tasks share one order")
   func oneOrder() throws {
     try withLoop { loop, kernel in
       let order = Shared<[Int]>([])
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  @Test("25: the same from within the loop")
+  @Test("the same from within the loop")
   func oneOrderInside() throws {
     try withLoop { loop, kernel in
       let order = Shared<[Int]>([])
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test("26, Trap 13: what a callback adds runs in the next iteration, after another poll")
+  @Test("what a callback adds runs in the next iteration, after another poll")
   func nextIteration() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  @Test("27, 28: a cancelled callback does not run, also when one of its own batch cancels it")
+  @Test("a cancelled callback does not run, also when one of its own batch cancels it")
   func cancelInBatch() throws {
     try withLoop { loop, kernel in
       var ran: [Int] = []
@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  @Test("29: cancel() is idempotent, tells, and lets go of the callback at once")
+  @Test("cancel() is idempotent, tells, and lets go of the callback at once")
   func cancel() throws {
     try withLoop { loop, kernel in
       let released = Boxed(0)
@@ -135,7 +135,7 @@ import Testing
     }
   }
 
-  @Test("29: a callback that ran is let go of, and may be cancelled to no effect")
+  @Test("a callback that ran is let go of, and may be cancelled to no effect")
   func cancelAfterRun() throws {
     try withLoop { loop, kernel in
       let released = Boxed(0)
@@ -150,7 +150,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: letting go of a cancelled callback may cancel it again, and schedule")
+  @Test("letting go of a cancelled callback may cancel it again, and schedule")
   func reentrantCancel() throws {
     try withLoop { loop, kernel in
       let box = Boxed<[Handle]>([])
@@ -172,7 +172,7 @@ import Testing
     }
   }
 
-  @Test("31: a callback's error is reported, and the batch goes on")
+  @Test("a callback's error is reported, and the batch goes on")
   func error() throws {
     try withLoop { loop, kernel in
       let errors = loop.collectErrors()

@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test("62: a callback that takes a waiting task's place wakes it with an error")
+  @Test("a callback that takes a waiting task's place wakes it with an error")
   func callbackReplacesWaiter() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
@@ -45,7 +45,7 @@ import Testing
     }
   }
 
-  @Test("63: a task may wait in one direction while a callback has the other")
+  @Test("a task may wait in one direction while a callback has the other")
   func waiterBesideCallback() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
@@ -69,7 +69,7 @@ import Testing
     }
   }
 
-  @Test("Trap 2: the end of a wait on a closed descriptor leaves its number's next owner alone")
+  @Test("the end of a wait on a closed descriptor leaves its number's next owner alone")
   func numberUsedAgain() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test("Trap 18: a loop closes under a waiting task")
+  @Test("a loop closes under a waiting task")
   func loopCloses() throws {
     try withLoop { loop, kernel in
       let (first, second) = try kernel.makeSocketPair(.stream)

@@ -7,7 +7,7 @@ import Testing
 /// `addReader`, `addWriter` and their opposites, on descriptors of the program's own.
 @Suite struct DescriptorWatchingTests {
   @Test(
-    "59: a reader runs in each poll that finds the descriptor readable, until it is removed",
+    "a reader runs in each poll that finds the descriptor readable, until it is removed",
     arguments: WatchableKind.allCases)
   func levelTriggered(_ kind: WatchableKind) throws {
     try runLoop { loop, kernel in
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test("59: a writer runs in each poll that finds room", arguments: [WatchableKind.pipe, .socketPair, .counter])
+  @Test("a writer runs in each poll that finds room", arguments: [WatchableKind.pipe, .socketPair, .counter])
   func writer(_ kind: WatchableKind) throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try kind.open()
@@ -61,7 +61,7 @@ import Testing
     }
   }
 
-  @Test("60: a reader runs at the end of file and at a hang-up")
+  @Test("a reader runs at the end of file and at a hang-up")
   func endOfFile() throws {
     try runLoop { loop, kernel in
       for kind in [WatchableKind.pipe, .socketPair] {
@@ -78,7 +78,7 @@ import Testing
     }
   }
 
-  @Test("60: a writer and a reader run on an error, also when there is no room")
+  @Test("a writer and a reader run on an error, also when there is no room")
   func errorWakesBoth() throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try FileDescriptor.pipe()
@@ -98,7 +98,7 @@ import Testing
     }
   }
 
-  @Test("61: removing tells whether there was something, also after it ran; an unknown descriptor is false")
+  @Test("removing tells whether there was something, also after it ran; an unknown descriptor is false")
   func removal() throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try WatchableKind.socketPair.open()
@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  @Test("62: a second callback replaces the first, also when that is queued already")
+  @Test("a second callback replaces the first, also when that is queued already")
   func replacement() throws {
     try runLoop { loop, kernel in
       let pairs = try (0..<2).map { _ in try WatchableKind.socketPair.open() }
@@ -148,7 +148,7 @@ import Testing
     }
   }
 
-  @Test("63: both directions are independent, and removing the last one unregisters")
+  @Test("both directions are independent, and removing the last one unregisters")
   func directions() throws {
     try runLoop { loop, kernel in
       let (near, far) = try WatchableKind.socketPair.open()
@@ -176,7 +176,7 @@ import Testing
     }
   }
 
-  @Test("64: an event for a cancelled callback is dropped, and its registration with it")
+  @Test("an event for a cancelled callback is dropped, and its registration with it")
   func cancelledHandle() throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try WatchableKind.pipe.open()
@@ -192,7 +192,7 @@ import Testing
     }
   }
 
-  @Test("65: a negative descriptor is rejected by all four, a closed one or a file by those that add")
+  @Test("a negative descriptor is rejected by all four, a closed one or a file by those that add")
   func invalidDescriptors() throws {
     try withLoop { loop, kernel in
       let negative = FileDescriptor(rawValue: -1)
@@ -224,7 +224,7 @@ import Testing
     }
   }
 
-  @Test("66: all four refuse what belongs to a transport or a server, until it closes")
+  @Test("all four refuse what belongs to a transport or a server, until it closes")
   func ownedDescriptors() throws {
     try runLoop { loop, kernel in
       func expectRefused(_ descriptor: FileDescriptor) throws {

@@ -10,7 +10,7 @@ import Testing
     try loop.runForever()
   }
 
-  @Test("46: without a custom handler, message and error are logged")
+  @Test("without a custom handler, message and error are logged")
   func defaultHandler() throws {
     try withLoop { loop, kernel in
       let error = TestError(number: 46_046)
@@ -22,7 +22,7 @@ import Testing
     }
   }
 
-  @Test("47: a callback's failure comes with message, error and handle, in debug mode with its place")
+  @Test("a callback's failure comes with message, error and handle, in debug mode with its place")
   func context() throws {
     try withLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -54,7 +54,7 @@ import Testing
     #expect(place.description == "A/B.swift:3")
   }
 
-  @Test("48: a custom handler gets loop and context and replaces the logging; nil restores it")
+  @Test("a custom handler gets loop and context and replaces the logging; nil restores it")
   func customHandler() throws {
     try withLoop { loop, kernel in
       #expect(loop.getExceptionHandler() == nil)
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test("49: when the custom handler throws, one line tells of both errors, and the loop goes on")
+  @Test("when the custom handler throws, one line tells of both errors, and the loop goes on")
   func throwingHandler() throws {
     try withLoop { loop, kernel in
       loop.setExceptionHandler { _, _ in throw TestError(number: 49_002) }
@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  @Test("51: debug mode is set and read back; it begins as the environment says")
+  @Test("debug mode is set and read back; it begins as the environment says")
   func debugFlag() throws {
     try withLoop { loop, kernel in
       let fromEnvironment = getenv("ASYNCIODEBUG").map { $0.pointee != 0 } ?? false
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test("51: the environment variable turns debug mode on, and an empty one does not")
+  @Test("the environment variable turns debug mode on, and an empty one does not")
   func debugEnvironment() async {
     // Processes of their own: the environment belongs to the whole one.
     await #expect(processExitsWith: .success) {
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test("52: in debug mode a callback or task step over the limit is logged with its time and place")
+  @Test("in debug mode a callback or task step over the limit is logged with its time and place")
   func slowCallbacks() throws {
     try withLoop { loop, kernel in
       #expect(loop.slowCallbackDuration == .milliseconds(100))

@@ -23,7 +23,7 @@ import Testing
     return names
   }
 
-  @Test("59: a reader of an inotify descriptor fires for what happens in a folder, and not after its removal")
+  @Test("a reader of an inotify descriptor fires for what happens in a folder, and not after its removal")
   func folder() throws {
     let folder = try TemporaryFolder()
     try runLoop { loop, kernel in

@@ -5,7 +5,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct LifeCycleTests {
-  @Test("1: runUntilComplete returns the result and rethrows the error")
+  @Test("runUntilComplete returns the result and rethrows the error")
   func resultOrError() throws {
     try withLoop { loop, kernel in
       let value = try loop.runUntilComplete { 42 }
@@ -14,7 +14,7 @@ import Testing
     }
   }
 
-  @Test("2: a sleep of 100 ms takes at least that by the loop's clock")
+  @Test("a sleep of 100 ms takes at least that by the loop's clock")
   func sleeps() throws {
     try withLoop { loop, kernel in
       let start = loop.time
@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test("3: stopped before the work is done, runUntilComplete fails and gives no value")
+  @Test("stopped before the work is done, runUntilComplete fails and gives no value")
   func stoppedBeforeComplete() throws {
     try withLoop { loop, kernel in
       let future = Future<Int>(loop)
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("4: a run inside a run fails, and the outer one goes on")
+  @Test("a run inside a run fails, and the outer one goes on")
   func nestedRuns() throws {
     try withLoop { loop, kernel in
       let other = try EventLoop(kernel: kernel)
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test("6: isRunning is true exactly inside a run")
+  @Test("isRunning is true exactly inside a run")
   func isRunning() throws {
     try withLoop { loop, kernel in
       #expect(!loop.isRunning)
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("7, Trap 1: what was scheduled before stop() runs, what comes after waits")
+  @Test("what was scheduled before stop() runs, what comes after waits")
   func stopIsAMark() throws {
     try withLoop { loop, kernel in
       var order: [String] = []
@@ -107,7 +107,7 @@ import Testing
     }
   }
 
-  @Test("7, Trap 1: tasks obey the mark as callbacks do")
+  @Test("tasks obey the mark as callbacks do")
   func stopAndTasks() throws {
     try withLoop { loop, kernel in
       var order: [String] = []
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test("Trap 1: a callback that schedules itself for ever keeps the loop from neither stopping nor polling")
+  @Test("a callback that schedules itself for ever keeps the loop from neither stopping nor polling")
   func selfScheduling() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -141,7 +141,7 @@ import Testing
     }
   }
 
-  @Test("Trap 1: a zero-delay timer that arms itself again starves no I/O")
+  @Test("a zero-delay timer that arms itself again starves no I/O")
   func selfArmingTimer() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -159,7 +159,7 @@ import Testing
     }
   }
 
-  @Test("8, Trap 1: stop() before a run makes it poll once without blocking, and return")
+  @Test("stop() before a run makes it poll once without blocking, and return")
   func stopBeforeRun() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test("9: callSoon(stop) polls once and runs what was ready, or became so in that poll")
+  @Test("callSoon(stop) polls once and runs what was ready, or became so in that poll")
   func callSoonStop() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -196,7 +196,7 @@ import Testing
     }
   }
 
-  @Test("10, 15: a stop is used up by its run; callbacks and timers that are left run in the next")
+  @Test("a stop is used up by its run; callbacks and timers that are left run in the next")
   func runsAgain() throws {
     try withLoop { loop, kernel in
       var order: [String] = []
@@ -213,7 +213,7 @@ import Testing
     }
   }
 
-  @Test("11: what a run's last poll saw is delivered once overall")
+  @Test("what a run's last poll saw is delivered once overall")
   func lastPoll() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -232,7 +232,7 @@ import Testing
     }
   }
 
-  @Test("14: a future of another loop is rejected")
+  @Test("a future of another loop is rejected")
   func foreignFuture() throws {
     try withLoop { loop, kernel in
       let other = try EventLoop(kernel: kernel)
@@ -241,7 +241,7 @@ import Testing
     }
   }
 
-  @Test("17, 18: close() may be repeated; runs and remote calls then say that the loop is closed")
+  @Test("close() may be repeated; runs and remote calls then say that the loop is closed")
   func closed() throws {
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)
@@ -259,7 +259,7 @@ import Testing
     #expect(throws: EventLoopError.closed) { try remote.stop() }
   }
 
-  @Test("20, Trap 18: close() drops callbacks, timers and watchers unrun, and lets go of all they held")
+  @Test("close() drops callbacks, timers and watchers unrun, and lets go of all they held")
   func closeDrops() throws {
     let kernel = TestKernel()
     let released = Boxed(0)
@@ -291,7 +291,7 @@ import Testing
     try far.send([1])
   }
 
-  @Test("20: a loop that is dropped unclosed closes itself")
+  @Test("a loop that is dropped unclosed closes itself")
   func droppedUnclosed() throws {
     let kernel = TestKernel()
     do {
@@ -303,7 +303,7 @@ import Testing
     #expect(kernel.openDescriptors == [])
   }
 
-  @Test("22: the running loop is the thread's own, inside its callbacks and tasks, and none elsewhere")
+  @Test("the running loop is the thread's own, inside its callbacks and tasks, and none elsewhere")
   func running() throws {
     #expect(EventLoop.running == nil)
     try withLoop { loop, kernel in

@@ -62,7 +62,7 @@ import Testing
     #expect(now.advanced(by: now.duration(to: last)) == last)
   }
 
-  @Test("23, Trap 20: time is monotonic, is the clock of callAt, and is the kernel's monotonic clock")
+  @Test("time is monotonic, is the clock of callAt, and is the kernel's monotonic clock")
   func time() throws {
     try withLoop { loop, kernel in
       var last = loop.time

@@ -30,7 +30,7 @@ import Testing
     #expect(!mailbox.mayHaveMessages && mailbox.takeAll().isEmpty)
   }
 
-  @Test("Trap 12: only a sleeping loop is woken, and once")
+  @Test("only a sleeping loop is woken, and once")
   func wakes() {
     let waker = CountingWaker()
     let mailbox = Mailbox(waker: waker)
@@ -97,7 +97,7 @@ import Testing
     for numbers in received.withLock({ $0 }) { #expect(numbers == Array(0..<2500)) }
   }
 
-  @Test("Trap 12: a loop that sleeps and wakes over and over misses nothing")
+  @Test("a loop that sleeps and wakes over and over misses nothing")
   func noLostWakeUp() throws {
     let rounds = 20_000
     let running = LoopThread()

@@ -82,7 +82,7 @@ import Testing
   }
 
   @Test(
-    "Trap 19: no work of a loop's tasks, Task.sleep included, calls for other threads",
+    "no work of a loop's tasks, Task.sleep included, calls for other threads",
     arguments: ["all", "mainActor", "none"])
   func noThreads(_ adoption: String) async throws {
     let run = try await run("threads", adoption)
@@ -187,7 +187,7 @@ import Testing
       ])
   }
 
-  @Test("202: a child that was forked dies of a signal that its parent handles, and the parent hears nothing of it")
+  @Test("a child that was forked dies of a signal that its parent handles, and the parent hears nothing of it")
   func forkedChild() async throws {
     let run = try await run("signals", "forked")
     #expect(run.lines == ["child: died of SIGTERM", "parent: 0 calls", "parent: 1 calls", "done"])

@@ -11,7 +11,7 @@ import Testing
     return String(decoding: result.standardErrorContent, as: UTF8.self).contains(text)
   }
 
-  @Test("16: close() of a running loop")
+  @Test("close() of a running loop")
   func closeWhileRunning() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       let loop = try EventLoop()
@@ -25,7 +25,7 @@ import Testing
     case callSoon, callAt, createTask, addReader, addWriter, stop
   }
 
-  @Test("18: calls on a closed loop", arguments: Call.allCases)
+  @Test("calls on a closed loop", arguments: Call.allCases)
   func closed(_ call: Call) async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       [call = call as Call] in
@@ -43,7 +43,7 @@ import Testing
     #expect(says(result, "EventLoop.\(call.rawValue): the event loop is closed"))
   }
 
-  @Test("42: calls from a foreign thread, which the compiler has been talked out of seeing", arguments: [false, true])
+  @Test("calls from a foreign thread, which the compiler has been talked out of seeing", arguments: [false, true])
   func foreignThread(_ debug: Bool) async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       [debug = debug as Bool] in

@@ -46,7 +46,7 @@ import Testing
     #expect(table.value.recipient(of: PollEvent(descriptor: 8, generation: 1, ready: .read)) == nil)
   }
 
-  @Test("Trap 2: each owner of a number has a generation, and never hears of another's events")
+  @Test("each owner of a number has a generation, and never hears of another's events")
   func generations() {
     let table = Boxed(ReadinessTable())
     table.claim(fd, for: watcher)

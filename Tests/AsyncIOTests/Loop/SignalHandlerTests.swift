@@ -6,7 +6,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct SignalHandlerTests {
-  @Test("67: a handler runs on the loop, outside of the signal's context, once for each signal")
+  @Test("a handler runs on the loop, outside of the signal's context, once for each signal")
   func oncePerSignal() throws {
     let signal = Signal.test(0)
     try withLoop { loop, kernel in
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test("67: a signal wakes a loop that is blocked in a poll, whatever thread it interrupts")
+  @Test("a signal wakes a loop that is blocked in a poll, whatever thread it interrupts")
   func wakesPoll() async throws {
     let signal = Signal.test(1)
     let arrivals = Shared(0)
@@ -45,7 +45,7 @@ import Testing
     #expect(thread.kernel.openDescriptors == [])
   }
 
-  @Test("67: signals of several kinds arrive in the order in which the kernel delivers them")
+  @Test("signals of several kinds arrive in the order in which the kernel delivers them")
   func order() throws {
     let signals = [2, 3, 4].map(Signal.test)
     try withLoop { loop, kernel in
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test("67: of a signal that is no real-time one, those sent before the first is delivered are one")
+  @Test("of a signal that is no real-time one, those sent before the first is delivered are one")
   func coalescing() throws {
     try withLoop { loop, kernel in
       var calls = 0
@@ -80,7 +80,7 @@ import Testing
     }
   }
 
-  @Test("67: signals that come while the loop does not run wait for its next run")
+  @Test("signals that come while the loop does not run wait for its next run")
   func betweenRuns() throws {
     let signal = Signal.test(5)
     try withLoop { loop, kernel in
@@ -113,7 +113,7 @@ import Testing
   }
 
   @Test(
-    "68: numbers that are no signal's are rejected by both calls",
+    "numbers that are no signal's are rejected by both calls",
     arguments: [Int32.min, -1, 0, 32, 33, 65, 128, .max])
   func invalidNumbers(number: Int32) throws {
     let signal = Signal(rawValue: number)
@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  @Test("69: KILL and STOP can't be handled, and so have no handler to remove", arguments: [Signal.kill, .stop])
+  @Test("KILL and STOP can't be handled, and so have no handler to remove", arguments: [Signal.kill, .stop])
   func uncatchable(signal: Signal) throws {
     try withLoop { loop, kernel in
       let before = kernel.openDescriptors
@@ -151,7 +151,7 @@ import Testing
     }
   }
 
-  @Test("71: a second handler for a signal replaces the first, also for what was delivered and has not run yet")
+  @Test("a second handler for a signal replaces the first, also for what was delivered and has not run yet")
   func replacement() throws {
     let signal = Signal.test(6)
     try withLoop { loop, kernel in
@@ -184,7 +184,7 @@ import Testing
     }
   }
 
-  @Test("73: an install that fails leaves nothing, and other handlers as they are")
+  @Test("an install that fails leaves nothing, and other handlers as they are")
   func failedInstall() throws {
     let (bystander, signal) = (Signal.test(7), Signal.test(8))
     let before = signal.disposition
@@ -225,7 +225,7 @@ import Testing
     #expect(signal.disposition == before)
   }
 
-  @Test("75: a signal whose handler was cancelled is ignored, and the handler removed")
+  @Test("a signal whose handler was cancelled is ignored, and the handler removed")
   func cancelledHandler() throws {
     let signal = Signal.test(9)
     let before = signal.disposition
@@ -253,7 +253,7 @@ import Testing
     }
   }
 
-  @Test("75: a handler that is removed between delivery and callback does not run")
+  @Test("a handler that is removed between delivery and callback does not run")
   func removedMeanwhile() throws {
     let (first, second) = (Signal.test(10), Signal.test(11))
     try withLoop { loop, kernel in
@@ -287,7 +287,7 @@ import Testing
     }
   }
 
-  @Test("75: a handler that is cancelled when its callback is queued already does not run")
+  @Test("a handler that is cancelled when its callback is queued already does not run")
   func cancelledMeanwhile() throws {
     let signal = Signal.test(12)
     try withLoop { loop, kernel in
@@ -335,7 +335,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: a handler may remove itself, set others, stop the loop, and come back")
+  @Test("a handler may remove itself, set others, stop the loop, and come back")
   func reentrancy() throws {
     let (first, second) = (Signal.test(15), Signal.test(16))
     let before = first.disposition
@@ -361,7 +361,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: what went with a handler may remove the last one, in the midst of a storm's delivery")
+  @Test("what went with a handler may remove the last one, in the midst of a storm's delivery")
   func releaseRemovesOthers() throws {
     let (first, second) = (Signal.test(17), Signal.test(18))
     try withLoop { loop, kernel in

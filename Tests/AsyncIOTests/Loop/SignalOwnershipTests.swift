@@ -7,7 +7,7 @@ import Testing
 
 /// Signals are the process's, loops come and go: who has a signal, and what is left behind.
 @Suite struct SignalOwnershipTests {
-  @Test("74: close() removes all handlers and puts back what was there: ignored, default, or a handler with all it had")
+  @Test("close() removes all handlers and puts back what was there: ignored, default, or a handler with all it had")
   func closeRestores() throws {
     let (ignored, own) = (Signal.test(19), Signal.test(20))
     var action = sigaction()
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test("74: signals that were delivered to a loop that is closed are dropped, and later ones are nobody's")
+  @Test("signals that were delivered to a loop that is closed are dropped, and later ones are nobody's")
   func closeWithPending() throws {
     let signal = Signal.test(22)
     var calls = 0
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test("74: a release waits for a signal handler that is held up on another thread, and knows the queue")
+  @Test("a release waits for a signal handler that is held up on another thread, and knows the queue")
   func heldUpHandler() throws {
     let signal = Signal.test(25)
     let before = signal.disposition
@@ -143,7 +143,7 @@ import Testing
     #expect(isReleased.current)
   }
 
-  @Test("74: loops come and go while signals rain on other threads")
+  @Test("loops come and go while signals rain on other threads")
   func comingAndGoing() throws {
     let signal = Signal.ioPossible
     Glibc.signal(signal.rawValue, SIG_IGN)

@@ -7,7 +7,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct SignalStormTests {
-  @Test("67: of 10,000 signals that another thread sends, none is lost and none runs twice")
+  @Test("of 10,000 signals that another thread sends, none is lost and none runs twice")
   func fromAnotherThread() throws {
     let signal = Signal.test(26)
     let count = 10_000
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test("67: nor of those that come while the loop is busy, in portions that leave room for others")
+  @Test("nor of those that come while the loop is busy, in portions that leave room for others")
   func againstABusyLoop() throws {
     let signal = Signal.test(27)
     let count = 20_000
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test("67: of 10,000 signals that another process sends, none is lost")
+  @Test("of 10,000 signals that another process sends, none is lost")
   func fromAnotherProcess() throws {
     let signal = Signal.test(28)
     let count = 10_000

@@ -6,7 +6,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct ThreadsafeTests {
-  @Test("41: a call from another thread wakes a loop that is blocked for ever, and runs on its thread")
+  @Test("a call from another thread wakes a loop that is blocked for ever, and runs on its thread")
   func wakes() async throws {
     let running = LoopThread()
     // Only a loop in a blocking poll has to be woken.
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test("41: it works on the loop's own thread, and hands the loop over")
+  @Test("it works on the loop's own thread, and hands the loop over")
   func ownThread() throws {
     try withLoop { loop, kernel in
       let remote = loop.remote
@@ -78,7 +78,7 @@ import Testing
     }
   }
 
-  @Test("Trap 18: calls that race with close() run or throw, and none is kept")
+  @Test("calls that race with close() run or throw, and none is kept")
   func closeRace() throws {
     for _ in 0..<50 {
       let released = Shared(0)
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test("43: a waker that is full already is no error")
+  @Test("a waker that is full already is no error")
   func wakerIsFull() throws {
     let poller = try EpollPoller()
     defer { poller.close() }

@@ -41,7 +41,7 @@ import Testing
     #expect(pop(queue, by: 10) === only)
   }
 
-  @Test("34: equal deadlines keep the order of scheduling")
+  @Test("equal deadlines keep the order of scheduling")
   func equalDeadlines() {
     let queue = Boxed(TimerQueue())
     let first = (0..<500).map { _ in add(queue, 7) }
@@ -49,7 +49,7 @@ import Testing
     for handle in earlier + first { #expect(pop(queue, by: 7) === handle) }
   }
 
-  @Test("40: cancelled entries leave at once, from anywhere in the queue, and the others keep their order")
+  @Test("cancelled entries leave at once, from anywhere in the queue, and the others keep their order")
   func cancelAnywhere() {
     for step in 1...7 {
       let queue = Boxed(TimerQueue())

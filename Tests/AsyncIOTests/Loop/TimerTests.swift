@@ -13,7 +13,7 @@ import Testing
     try body(loop, kernel)
   }
 
-  @Test("30: a timer's handle tells when it is due")
+  @Test("a timer's handle tells when it is due")
   func when() throws {
     try withLoop { loop, kernel in
       let before = loop.time
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test(
-    "32, Trap 8: a timer fires once, and not a nanosecond early", arguments: [1, 999, 50_001, 3_000_001, 20_000_000],
+    "a timer fires once, and not a nanosecond early", arguments: [1, 999, 50_001, 3_000_001, 20_000_000],
     [false, true])
   func notEarly(_ nanoseconds: Int64, busy: Bool) throws {
     try withLoop { loop, kernel in
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  @Test("32: a due time that the clock reaches by a jump is met at once, and none before it")
+  @Test("a due time that the clock reaches by a jump is met at once, and none before it")
   func virtualTime() throws {
     try withClockToAdvance { loop, kernel in
       var fired: [Int] = []
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test("33: overdue timers run in the order of their due times")
+  @Test("overdue timers run in the order of their due times")
   func overdue() throws {
     try withLoop { loop, kernel in
       var order: [Int] = []
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("34: equal due times run in the order of scheduling")
+  @Test("equal due times run in the order of scheduling")
   func equal() throws {
     try withLoop { loop, kernel in
       let due = loop.time.advanced(by: .seconds(1))
@@ -95,7 +95,7 @@ import Testing
     }
   }
 
-  @Test("35: a past-due timer runs in the next iteration; what it schedules waits one more")
+  @Test("a past-due timer runs in the next iteration; what it schedules waits one more")
   func pastDue() throws {
     try withLoop { loop, kernel in
       var order: [String] = []
@@ -127,14 +127,14 @@ import Testing
     }
   }
 
-  @Test("36: the poll does not block while something is ready")
+  @Test("the poll does not block while something is ready")
   func pollTimeoutZero() throws {
     #expect(try timeouts { loop, _ in loop.callSoon { loop.stop() } } == [0])
     #expect(try timeouts { loop, _ in loop.callLater(.seconds(-5)) { loop.stop() } } == [0])
     #expect(try timeouts { loop, _ in loop.stop() } == [0])
   }
 
-  @Test("36, 37: else it takes until the earliest timer that is not cancelled")
+  @Test("else it takes until the earliest timer that is not cancelled")
   func pollTimeoutUntilTimer() throws {
     let polls = try timeouts { loop, _ in
       loop.callLater(.milliseconds(1)) {}.cancel()
@@ -146,7 +146,7 @@ import Testing
     #expect(wait > 3_000_000 && wait <= 30_000_000)
   }
 
-  @Test("36: without timers it takes for ever")
+  @Test("without timers it takes for ever")
   func pollTimeoutUnbounded() throws {
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)
@@ -161,7 +161,7 @@ import Testing
     #expect(kernel.pollTimeouts == [nil])
   }
 
-  @Test("38, 39, Trap 8: very short sleeps cost about two iterations each, and spin in none")
+  @Test("very short sleeps cost about two iterations each, and spin in none")
   func shortSleeps() throws {
     try runLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -181,7 +181,7 @@ import Testing
 
   private func pow10(_ exponent: Int) -> Double { (0..<abs(exponent)).reduce(1.0) { value, _ in value / 10 } }
 
-  @Test("40: cancelled timers do not pile up")
+  @Test("cancelled timers do not pile up")
   func cancelledTimersLeave() throws {
     try withLoop { loop, kernel in
       let before = loop.core.timers.count
@@ -191,7 +191,7 @@ import Testing
     }
   }
 
-  @Test("Trap 8: delays of years, and of more than the clock can tell, neither overflow nor fire")
+  @Test("delays of years, and of more than the clock can tell, neither overflow nor fire")
   func longDelays() throws {
     try withClockToAdvance { loop, kernel in
       let (near, far) = try Socket.pair()

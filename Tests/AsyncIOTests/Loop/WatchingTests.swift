@@ -12,7 +12,7 @@ import Testing
     try loop.runForever()
   }
 
-  @Test("59: a reader is called in every poll that finds the descriptor ready, until it is removed")
+  @Test("a reader is called in every poll that finds the descriptor ready, until it is removed")
   func levelTriggered() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -33,7 +33,7 @@ import Testing
     }
   }
 
-  @Test("59: a slow reader is queued once, however many polls find it ready")
+  @Test("a slow reader is queued once, however many polls find it ready")
   func queuedOnce() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  @Test("60: a reader hears of the end of file, and a writer of an error")
+  @Test("a reader hears of the end of file, and a writer of an error")
   func ends() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test("61: remove tells whether there was something to remove")
+  @Test("remove tells whether there was something to remove")
   func removeAnswers() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("62: adding again replaces the callback, also one that is queued already")
+  @Test("adding again replaces the callback, also one that is queued already")
   func replaces() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -112,7 +112,7 @@ import Testing
     }
   }
 
-  @Test("63: both directions are independent, and removing the last one unregisters")
+  @Test("both directions are independent, and removing the last one unregisters")
   func directions() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test("64: an event for a handle that was cancelled is dropped, and its registration removed")
+  @Test("an event for a handle that was cancelled is dropped, and its registration removed")
   func cancelledHandle() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -150,7 +150,7 @@ import Testing
     }
   }
 
-  @Test("65: all four calls reject a descriptor that is none; add rejects what can't be watched")
+  @Test("all four calls reject a descriptor that is none; add rejects what can't be watched")
   func invalid() throws {
     try withLoop { loop, kernel in
       let none = FileDescriptor(rawValue: -1)
@@ -171,7 +171,7 @@ import Testing
     }
   }
 
-  @Test("66, Trap 2: all four calls refuse a live transport's descriptor")
+  @Test("all four calls refuse a live transport's descriptor")
   func transportOwned() throws {
     try runLoop { loop, kernel in
       let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in for try await _ in reader {} }
@@ -194,7 +194,7 @@ import Testing
     }
   }
 
-  @Test("Trap 2: an event for a number's previous owner is not delivered to the next, within one batch")
+  @Test("an event for a number's previous owner is not delivered to the next, within one batch")
   func reusedNumber() throws {
     try withLoop { loop, kernel in
       let pairs = [try Socket.pair(), try Socket.pair()]
@@ -226,7 +226,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: a reader may remove itself, and the other direction, and stop the loop")
+  @Test("a reader may remove itself, and the other direction, and stop the loop")
   func removesItself() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()
@@ -246,7 +246,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: letting go of a replaced reader may remove the one that replaced it")
+  @Test("letting go of a replaced reader may remove the one that replaced it")
   func reentrantReplace() throws {
     try withLoop { loop, kernel in
       let (near, far) = try Socket.pair()

@@ -324,19 +324,19 @@ extension SnippetProgram {
 
   static let arguments: [SnippetProgram] = [
     SnippetProgram(
-      "82: host, port and socket for a connection",
+      "host, port and socket for a connection",
       rejected: "_ = try await loop.createConnection(Echo.init, host: \"h\", port: 1, socket: socket)",
       accepted: "_ = try await loop.createConnection(Echo.init, host: \"h\", port: 1)", Complaint.arguments,
       onMainActor: nil),
     SnippetProgram(
-      "82: neither for a connection", rejected: "_ = try await loop.createConnection(Echo.init)",
+      "neither for a connection", rejected: "_ = try await loop.createConnection(Echo.init)",
       accepted: "_ = try await loop.createConnection(Echo.init, socket: socket)", Complaint.arguments, onMainActor: nil),
     SnippetProgram(
-      "96: port and socket for a server",
+      "port and socket for a server",
       rejected: "_ = try await loop.createServer(Echo.init, port: 1, socket: socket)",
       accepted: "_ = try await loop.createServer(Echo.init, port: 1)", Complaint.arguments, onMainActor: nil),
     SnippetProgram(
-      "96: neither for a server", rejected: "_ = try await loop.createServer(Echo.init)",
+      "neither for a server", rejected: "_ = try await loop.createServer(Echo.init)",
       accepted: "_ = try await loop.createServer(Echo.init, socket: socket)", Complaint.arguments, onMainActor: nil),
     SnippetProgram(
       "host, port and socket for a stream",

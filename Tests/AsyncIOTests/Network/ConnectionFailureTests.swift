@@ -55,7 +55,7 @@ struct ConnectionFailureTests {
     }
   }
 
-  @Test("79, 82: ports that are none", arguments: [70_000, 65_536, -1])
+  @Test("ports that are none", arguments: [70_000, 65_536, -1])
   func impossiblePort(port: Int) throws {
     try runLoop { loop, kernel in
       let error = try await failure(loop, kernel, port: port)
@@ -69,7 +69,7 @@ struct ConnectionFailureTests {
     }
   }
 
-  @Test("80: a name without address is the resolver's error, with the name")
+  @Test("a name without address is the resolver's error, with the name")
   func unresolvable() throws {
     try runLoop { loop, kernel in
       kernel.answerLookUps { query throws(ResolutionError) -> [AddressInfo] in
@@ -88,7 +88,7 @@ struct ConnectionFailureTests {
     }
   }
 
-  @Test("80: an empty answer of the resolver is an error with the name")
+  @Test("an empty answer of the resolver is an error with the name")
   func resolvesToNothing() throws {
     try runLoop { loop, kernel in
       kernel.answerLookUps { _ in [] }
@@ -120,7 +120,7 @@ struct ConnectionFailureTests {
     }
   }
 
-  @Test("84, Trap 16: a cancelled connect leaves nothing behind")
+  @Test("a cancelled connect leaves nothing behind")
   func cancelledConnect() throws {
     try runLoop { loop, kernel in
       let (listener, fillers) = try await fullListener(loop, kernel)
@@ -160,7 +160,7 @@ struct ConnectionFailureTests {
     return (listener, fillers)
   }
 
-  @Test("Trap 9, 16: a cancelled look-up is abandoned, and its late answer ignored")
+  @Test("a cancelled look-up is abandoned, and its late answer ignored")
   func cancelledLookUp() throws {
     let gate = try FileDescriptor.pipe()
     defer { try? gate.readEnd.close() }
@@ -183,7 +183,7 @@ struct ConnectionFailureTests {
     }
   }
 
-  @Test("Trap 18: a look-up's answer that comes after the loop closed finds a closed door")
+  @Test("a look-up's answer that comes after the loop closed finds a closed door")
   func lateAnswer() throws {
     let gate = try FileDescriptor.pipe()
     let kernel = TestKernel()

@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test("84: when all fail, one error lists each address with its own", arguments: [nil, .seconds(60)] as [Duration?])
+  @Test("when all fail, one error lists each address with its own", arguments: [nil, .seconds(60)] as [Duration?])
   func allFail(delay: Duration?) throws {
     try runLoop { loop, kernel in
       let (deaf, port) = try deafSocket(kernel)
@@ -146,7 +146,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: cancellation leaves nothing, in the look-up, the first attempt, or several")
+  @Test("cancellation leaves nothing, in the look-up, the first attempt, or several")
   func cancellation() throws {
     try runLoop { loop, kernel in
       let black = try await BlackHole(loop, kernel)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Connections")
 struct ConnectionTests {
-  @Test("81: connectionMade, then reading is enabled, then the caller resumes")
+  @Test("connectionMade, then reading is enabled, then the caller resumes")
   func order() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
@@ -31,7 +31,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("81: the same by name: localhost")
+  @Test("the same by name: localhost")
   func byName() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, host: "localhost")
@@ -44,7 +44,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("83: a ready socket is made non-blocking and taken over; it keeps its descriptor", arguments: PairKind.allCases)
+  @Test("a ready socket is made non-blocking and taken over; it keeps its descriptor", arguments: PairKind.allCases)
   func readySocket(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (near, far) = try await kind.make(loop, kernel)
@@ -66,7 +66,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("83: sockets that cannot carry a stream are refused, and stay the caller's")
+  @Test("sockets that cannot carry a stream are refused, and stay the caller's")
   func unfitSockets() throws {
     try runLoop { loop, kernel in
       func refused(_ socket: Socket) async throws -> any Error {
@@ -104,7 +104,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("84: addresses are tried in order until one connects, and the losers are closed")
+  @Test("addresses are tried in order until one connects, and the losers are closed")
   func triesInOrder() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -125,7 +125,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("84: where all fail, one error lists each address with its own")
+  @Test("where all fail, one error lists each address with its own")
   func allFail() throws {
     try runLoop { loop, kernel in
       let (deaf, port) = try deafSocket(kernel, "127.0.0.2")
@@ -146,7 +146,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("86: the local address is bound first and shows in sockname")
+  @Test("the local address is bound first and shows in sockname")
   func localAddress() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
@@ -165,7 +165,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("86: a local address of another family is skipped; none left is an error")
+  @Test("a local address of another family is skipped; none left is an error")
   func localAddressFamily() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -189,7 +189,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("87: a local address in use names the address")
+  @Test("a local address in use names the address")
   func localAddressInUse() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -203,7 +203,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("88: a refused connection", arguments: ["127.0.0.1", "::1"])
+  @Test("a refused connection", arguments: ["127.0.0.1", "::1"])
   func refused(host: String) throws {
     try runLoop { loop, kernel in
       let (deaf, port) = try deafSocket(kernel, host)
@@ -215,7 +215,7 @@ struct ConnectionTests {
     }
   }
 
-  @Test("92: a socket that was accepted elsewhere gets the same callbacks in the same order")
+  @Test("a socket that was accepted elsewhere gets the same callbacks in the same order")
   func acceptedSocket() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -235,7 +235,7 @@ struct ConnectionTests {
   }
 
   @Test(
-    "93: TCP sockets get TCP_NODELAY on both sides, and live without it where it is refused", arguments: [false, true])
+    "TCP sockets get TCP_NODELAY on both sides, and live without it where it is refused", arguments: [false, true])
   func noDelay(isRefused: Bool) throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)

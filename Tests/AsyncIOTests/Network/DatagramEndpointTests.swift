@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Datagram endpoints: making them")
 struct DatagramEndpointTests {
-  @Test("122: no address and no family is rejected; a family alone is enough")
+  @Test("no address and no family is rejected; a family alone is enough")
   func familyAlone() throws {
     try runLoop { loop, kernel in
       let error = await thrown {
@@ -22,7 +22,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("81, 168: connectionMade has come, with the addresses and the socket, when the call returns")
+  @Test("connectionMade has come, with the addresses and the socket, when the call returns")
   func information() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -47,7 +47,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("123: local and remote addresses of different families are rejected")
+  @Test("local and remote addresses of different families are rejected")
   func families() throws {
     try runLoop { loop, kernel in
       let error = await thrown {
@@ -60,7 +60,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("123: of names with several addresses, the family that both have is taken")
+  @Test("of names with several addresses, the family that both have is taken")
   func commonFamily() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -92,7 +92,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("124: a ready socket must be one for datagrams")
+  @Test("a ready socket must be one for datagrams")
   func readySocket() throws {
     try runLoop { loop, kernel in
       let stream = try Socket(.ipv4, .stream, transportProtocol: 0, kernel: kernel)
@@ -124,7 +124,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("125: REUSEPORT and BROADCAST only on request, REUSEADDR never")
+  @Test("REUSEPORT and BROADCAST only on request, REUSEADDR never")
   func options() throws {
     try runLoop { loop, kernel in
       func options(_ endpoint: DatagramRecorder) throws -> [Bool] {
@@ -150,7 +150,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("126: with allowBroadcast the socket is not connected, and datagrams still go to the remote address")
+  @Test("with allowBroadcast the socket is not connected, and datagrams still go to the remote address")
   func broadcast() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -188,7 +188,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("127: whichever call fails, the error surfaces and nothing is left open")
+  @Test("whichever call fails, the error surfaces and nothing is left open")
   func failures() throws {
     try runLoop { loop, kernel in
       let open = kernel.openDescriptors
@@ -266,7 +266,7 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("130: an address other than the endpoint's remote one is a programmer's error")
+  @Test("an address other than the endpoint's remote one is a programmer's error")
   func otherAddress() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try EventLoop.run { loop in

@@ -7,7 +7,7 @@ import Testing
 /// Files that cannot be sent, or not in one go.
 @Suite struct FileTransferFailureTests {
   @Test(
-    "259: where the kernel cannot, before the first byte, the file is read and written",
+    "where the kernel cannot, before the first byte, the file is read and written",
     arguments: [Errno.invalidArgument, .noFunction])
   func fallback(_ failure: Errno) throws {
     try runLoop { loop, kernel in
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test("259: without the fallback that is an error, and the position is kept")
+  @Test("without the fallback that is an error, and the position is kept")
   func noFallback() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file(pattern(100))
@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(
-    "259: a failure after the first byte surfaces, and the position is behind what was sent",
+    "a failure after the first byte surfaces, and the position is behind what was sent",
     arguments: [Errno.invalidArgument, .ioError])
   func laterFailure(_ failure: Errno) throws {
     try runLoop { loop, kernel in
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test("260: cancelling removes the write interest, and leaves the transport usable", arguments: [false, true])
+  @Test("cancelling removes the write interest, and leaves the transport usable", arguments: [false, true])
   func cancellation(isFallback: Bool) throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file(pattern(plenty))
@@ -127,7 +127,7 @@ import Testing
     }
   }
 
-  @Test("260: cancelling before the earlier writes are out sends nothing of the file")
+  @Test("cancelling before the earlier writes are out sends nothing of the file")
   func cancelledWhileFlushing() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file([1, 2, 3])
@@ -145,7 +145,7 @@ import Testing
     }
   }
 
-  @Test("260: cancelling sockSendFile leaves the socket unwatched")
+  @Test("cancelling sockSendFile leaves the socket unwatched")
   func cancelledSocket() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file(pattern(plenty))
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  @Test("157, 159: writeEOF and close during a transfer wait for the file", arguments: [true, false])
+  @Test("writeEOF and close during a transfer wait for the file", arguments: [true, false])
   func endsWait(byClose: Bool) throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file(pattern(plenty))

@@ -6,7 +6,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct FileTransferTests {
-  @Test("253: the whole file arrives, the count is told, and the position is left behind the last byte")
+  @Test("the whole file arrives, the count is told, and the position is left behind the last byte")
   func wholeFile() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file(pattern(100_000))
@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test(
-    "253: offset and count are honoured, also beyond the end of the file",
+    "offset and count are honoured, also beyond the end of the file",
     arguments: [
       (0, 10, 0..<10), (990, nil, 990..<1000), (5, 20, 5..<25), (900, 500, 900..<1000), (1000, 5, 1000..<1000),
     ]
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test("254: earlier writes go before, later ones after, also when the earlier ones have to wait")
+  @Test("earlier writes go before, later ones after, also when the earlier ones have to wait")
   func order() throws {
     try runLoop { loop, kernel in
       let (before, middle, after) = (pattern(plenty), [UInt8](repeating: 1, count: 50_000), Array("after".utf8))
@@ -129,7 +129,7 @@ import Testing
     }
   }
 
-  @Test("255: a transport that closes, or whose write side was ended, is refused")
+  @Test("a transport that closes, or whose write side was ended, is refused")
   func closing() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file([1])
@@ -145,7 +145,7 @@ import Testing
     }
   }
 
-  @Test("255, 258: a datagram socket is refused, and so are a negative offset and a count of zero or less")
+  @Test("a datagram socket is refused, and so are a negative offset and a count of zero or less")
   func arguments() throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file([1, 2, 3])
@@ -174,7 +174,7 @@ import Testing
     }
   }
 
-  @Test("258: an empty file is zero bytes", arguments: [true, false])
+  @Test("an empty file is zero bytes", arguments: [true, false])
   func emptyFile(isNative: Bool) throws {
     try runLoop { loop, kernel in
       let file = try TemporaryFolder().file([])
@@ -191,7 +191,7 @@ import Testing
   }
 
   @Test(
-    "258: sockSendFile sends over a socket, waits for room, and leaves it the caller's", arguments: PairKind.allCases)
+    "sockSendFile sends over a socket, waits for room, and leaves it the caller's", arguments: PairKind.allCases)
   func overSocket(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let bytes = pattern(plenty)
@@ -232,7 +232,7 @@ import Testing
     }
   }
 
-  @Test("254: writing while a file is being sent is an error of the program")
+  @Test("writing while a file is being sent is an error of the program")
   func writeTraps() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try runLoop { loop, kernel in
@@ -247,7 +247,7 @@ import Testing
     #expect(text.contains("StreamTransport.write: called while a file is being sent"))
   }
 
-  @Test("Trap 15: a peer that goes away never ends the process by SIGPIPE")
+  @Test("a peer that goes away never ends the process by SIGPIPE")
   func brokenPipe() async {
     await #expect(processExitsWith: .success) {
       signal(SIGPIPE, SIG_DFL)

@@ -18,7 +18,7 @@ struct ListenerTests {
     }
   }
 
-  @Test("111, Trap 6: one readiness accepts up to backlog connections, and no more")
+  @Test("one readiness accepts up to backlog connections, and no more")
   func acceptsInBatches() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, backlog: 4)
@@ -36,7 +36,7 @@ struct ListenerTests {
   }
 
   @Test(
-    "112: an accept that would block, or was aborted by the peer, ends the round quietly",
+    "an accept that would block, or was aborted by the peer, ends the round quietly",
     arguments: [
       Errno.wouldBlock, .connectionAbort, .protocolError, .networkDown,
     ])
@@ -56,7 +56,7 @@ struct ListenerTests {
 
   static let shortages = [Errno.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory]
 
-  @Test("113, Trap 6: a shortage is reported once, accepting pauses for a second, and goes on", arguments: shortages)
+  @Test("a shortage is reported once, accepting pauses for a second, and goes on", arguments: shortages)
   func shortage(_ code: Errno) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -104,7 +104,7 @@ struct ListenerTests {
     }
   }
 
-  @Test("113: a server can be closed during the pause", arguments: [false, true])
+  @Test("a server can be closed during the pause", arguments: [false, true])
   func closedDuringPause(inHandler: Bool) throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
@@ -126,7 +126,7 @@ struct ListenerTests {
     }
   }
 
-  @Test("113: where the poller refuses to go on after the pause, it is tried again")
+  @Test("where the poller refuses to go on after the pause, it is tried again")
   func pollerRefusesToResume() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -175,7 +175,7 @@ struct ListenerTests {
     }
   }
 
-  @Test("103: startServing that fails on the second address serves on neither, and can be tried again")
+  @Test("startServing that fails on the second address serves on neither, and can be tried again")
   func startServingFails() throws {
     try runLoop { loop, kernel in
       let server = try await loop.createServer(
@@ -198,7 +198,7 @@ struct ListenerTests {
     }
   }
 
-  @Test("Trap 6, 13: a busy listener does not starve a connection")
+  @Test("a busy listener does not starve a connection")
   func busyListener() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, backlog: 2)

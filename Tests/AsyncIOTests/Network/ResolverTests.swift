@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test("76: a name is looked up on another thread, with all that was asked for")
+  @Test("a name is looked up on another thread, with all that was asked for")
   func offTheThread() throws {
     try runLoop { loop, kernel in
       let questions = Questions(loop, kernel)
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test("76: localhost and its port come from the real resolver; a failure carries its code and text")
+  @Test("localhost and its port come from the real resolver; a failure carries its code and text")
   func realResolver() throws {
     try runLoop { loop, kernel in
       let found = try await loop.getaddrinfo(host: "localhost", port: 80, family: .ipv4, type: .stream)
@@ -61,7 +61,7 @@ import Testing
     }
   }
 
-  @Test("77: numbers never leave the thread; a stream is TCP's, a datagram UDP's")
+  @Test("numbers never leave the thread; a stream is TCP's, a datagram UDP's")
   func literals() throws {
     try runLoop { loop, kernel in
       let stream = try await loop.getaddrinfo(host: "127.0.0.1", port: 80, type: .stream)
@@ -83,7 +83,7 @@ import Testing
     }
   }
 
-  @Test("77: a literal of the wrong family is an error, and every kind of socket answers when none is named")
+  @Test("a literal of the wrong family is an error, and every kind of socket answers when none is named")
   func literalFamilies() throws {
     try runLoop { loop, kernel in
       #expect(await thrown { try await loop.getaddrinfo(host: "::1", port: 1, family: .ipv4) } is ResolutionError)
@@ -94,7 +94,7 @@ import Testing
     }
   }
 
-  @Test("79: no port is 0, a numeric text is that port; an unknown service or an impossible port is an error")
+  @Test("no port is 0, a numeric text is that port; an unknown service or an impossible port is an error")
   func services() throws {
     try runLoop { (loop, kernel) async throws in
       #expect(try await loop.getaddrinfo(host: "127.0.0.1", type: .stream).first?.address.port == 0)
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test("80: a scope survives into the address, and an empty answer is an error")
+  @Test("a scope survives into the address, and an empty answer is an error")
   func scopes() throws {
     try runLoop { loop, kernel in
       let found = try await loop.getaddrinfo(host: "fe80::1%7", port: 80, type: .stream)
@@ -134,7 +134,7 @@ import Testing
     }
   }
 
-  @Test("76: getnameinfo answers in names or numbers, and with the resolver's error")
+  @Test("getnameinfo answers in names or numbers, and with the resolver's error")
   func nameInfo() throws {
     try runLoop { loop, kernel in
       let address = try #require(SocketAddress(ip: "127.0.0.1", port: 65_432))
@@ -148,7 +148,7 @@ import Testing
     }
   }
 
-  @Test("Trap 9: look-ups that hang hold up neither the loop nor their cancelled tasks")
+  @Test("look-ups that hang hold up neither the loop nor their cancelled tasks")
   func hangingLookUps() throws {
     try runLoop { loop, kernel in
       let gate = DispatchSemaphore(value: 0)
@@ -179,7 +179,7 @@ import Testing
     }
   }
 
-  @Test("45, trap 18: an answer that comes after the loop was closed is ignored")
+  @Test("an answer that comes after the loop was closed is ignored")
   func answerAfterClose() throws {
     let gate = DispatchSemaphore(value: 0)
     let answered = DispatchSemaphore(value: 0)

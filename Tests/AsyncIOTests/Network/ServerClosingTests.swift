@@ -32,7 +32,7 @@ struct ServerClosingTests {
     return (outcome, task)
   }
 
-  @Test("104: cancelling serveForever closes the server and its connections, waits for them, and is thrown on")
+  @Test("cancelling serveForever closes the server and its connections, waits for them, and is thrown on")
   func serveForever() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, startServing: false)
@@ -58,7 +58,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("104: serveForever ends when the server is closed elsewhere")
+  @Test("serveForever ends when the server is closed elsewhere")
   func serveForeverAndClose() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -72,7 +72,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("104: a task that is cancelled before it serves closes the server as well")
+  @Test("a task that is cancelled before it serves closes the server as well")
   func cancelledBefore() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop, startServing: false)
@@ -84,7 +84,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("105: serveForever twice at a time, or on a closed server, is a state error")
+  @Test("serveForever twice at a time, or on a closed server, is a state error")
   func serveForeverTwice() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -100,7 +100,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("107: waitClosed waits for close and for the last connection, in either order", arguments: [false, true])
+  @Test("waitClosed waits for close and for the last connection, in either order", arguments: [false, true])
   func waitClosed(closesFirst: Bool) throws {
     try runLoop { loop, kernel in
       let (server, accepted, peer) = try await connected(loop, kernel)
@@ -127,7 +127,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("108: waitClosed on an open server blocks even without a connection, and can be cancelled")
+  @Test("waitClosed on an open server blocks even without a connection, and can be cancelled")
   func waitClosedOnOpenServer() throws {
     try runLoop { loop, kernel in
       let (server, _) = try await recordingServer(loop)
@@ -162,7 +162,7 @@ struct ServerClosingTests {
 
   enum Place: CaseIterable { case factory, connectionMade, connectionLost }
 
-  @Test("110, Trap 17: a server that is closed from one of its protocols", arguments: Place.allCases)
+  @Test("a server that is closed from one of its protocols", arguments: Place.allCases)
   func closedFromProtocol(place: Place) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -198,7 +198,7 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("Trap 18: a server that nobody holds serves on; a loop's end closes it")
+  @Test("a server that nobody holds serves on; a loop's end closes it")
   func nobodyHoldsIt() throws {
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)

@@ -7,7 +7,7 @@ import Testing
 @Suite("Servers")
 struct ServerTests {
   @Test(
-    "94, 102: port 0 gives a real port; after close there are no sockets, no new connections, and closing again is fine"
+    "port 0 gives a real port; after close there are no sockets, no new connections, and closing again is fine"
   )
   func portsAndClose() throws {
     try runLoop { loop, kernel in
@@ -36,7 +36,7 @@ struct ServerTests {
     }
   }
 
-  @Test("95: each connection calls the factory once, then connectionMade")
+  @Test("each connection calls the factory once, then connectionMade")
   func factory() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
@@ -59,7 +59,7 @@ struct ServerTests {
     }
   }
 
-  @Test("95: a factory that throws is reported, and its connection closed; the next one is served")
+  @Test("a factory that throws is reported, and its connection closed; the next one is served")
   func factoryThrows() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -80,7 +80,7 @@ struct ServerTests {
     }
   }
 
-  @Test("96: a ready socket keeps its descriptor and belongs to the server")
+  @Test("a ready socket keeps its descriptor and belongs to the server")
   func readySocket() throws {
     try runLoop { loop, kernel in
       let socket = try Socket(.ipv4, .stream, transportProtocol: 0, kernel: kernel)
@@ -106,7 +106,7 @@ struct ServerTests {
     }
   }
 
-  @Test("96: closed, datagram and connected sockets are refused, and stay the caller's")
+  @Test("closed, datagram and connected sockets are refused, and stay the caller's")
   func unfitSockets() throws {
     try runLoop { loop, kernel in
       func refused(_ socket: Socket) async throws -> any Error {
@@ -126,7 +126,7 @@ struct ServerTests {
     }
   }
 
-  @Test("97, 99: none and empty mean all interfaces: IPv4 and IPv6 on one port, apart", arguments: [nil, ""])
+  @Test("none and empty mean all interfaces: IPv4 and IPv6 on one port, apart", arguments: [nil, ""])
   func allInterfaces(host: String?) throws {
     try runLoop { loop, kernel in
       let server = try await loop.createServer({ Recorder() }, host: host, port: 0, startServing: false)
@@ -141,7 +141,7 @@ struct ServerTests {
     }
   }
 
-  @Test("98: several hosts; an address that occurs twice is bound once; port 0 is one port")
+  @Test("several hosts; an address that occurs twice is bound once; port 0 is one port")
   func severalHosts() throws {
     try runLoop { loop, kernel in
       let accepted = Accepted()
@@ -163,7 +163,7 @@ struct ServerTests {
     }
   }
 
-  @Test("99: where the second family's port is taken, another port is tried for both")
+  @Test("where the second family's port is taken, another port is tried for both")
   func portTakenInOneFamily() throws {
     try runLoop { loop, kernel in
       kernel.inject(.addressInUse, into: .bind, skip: 1)
@@ -177,7 +177,7 @@ struct ServerTests {
     }
   }
 
-  @Test("101: reuseAddress is on by default, reusePort and keepAlive only on request")
+  @Test("reuseAddress is on by default, reusePort and keepAlive only on request")
   func options() throws {
     try runLoop { loop, kernel in
       func options(_ server: Server) throws -> [Bool] {
@@ -199,7 +199,7 @@ struct ServerTests {
     }
   }
 
-  @Test("103: startServing: false listens only when told, and telling twice is fine")
+  @Test("startServing: false listens only when told, and telling twice is fine")
   func startServing() throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop, startServing: false)

@@ -11,7 +11,7 @@ import Testing
     return (socket, try #require(socket.localAddress))
   }
 
-  @Test("181: datagrams go both ways with their addresses")
+  @Test("datagrams go both ways with their addresses")
   func addresses() throws {
     try runLoop { loop, kernel in
       let (first, firstAddress) = try boundSocket(kernel)
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test("181: a limit on the bytes of a buffer")
+  @Test("a limit on the bytes of a buffer")
   func intoBuffer() throws {
     try runLoop { loop, kernel in
       let (first, _) = try boundSocket(kernel)
@@ -45,7 +45,7 @@ import Testing
     }
   }
 
-  @Test("181: an empty datagram is data, and a send that is blocked waits")
+  @Test("an empty datagram is data, and a send that is blocked waits")
   func emptyAndBlocked() throws {
     try runLoop { loop, kernel in
       let (first, _) = try boundSocket(kernel)

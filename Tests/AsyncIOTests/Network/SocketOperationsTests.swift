@@ -21,7 +21,7 @@ import Testing
     ]
   }
 
-  @Test("173: a blocking socket is rejected; in debug mode also one that became so behind our back")
+  @Test("a blocking socket is rejected; in debug mode also one that became so behind our back")
   func blockingSocket() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test("182: all refuse the socket of a transport")
+  @Test("all refuse the socket of a transport")
   func transportsSocket() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test(
-    "175: sockSendAll hands over a megabyte through small buffers, while another task reads",
+    "sockSendAll hands over a megabyte through small buffers, while another task reads",
     arguments: PairKind.allCases)
   func sendAll(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("176: sockAccept waits, and gives a non-blocking connection and the peer's address")
+  @Test("sockAccept waits, and gives a non-blocking connection and the peer's address")
   func accept() throws {
     try runLoop { loop, kernel in
       let listener = try listeningSocket(kernel)
@@ -113,7 +113,7 @@ import Testing
     }
   }
 
-  @Test("177: a port where nobody listens is ECONNREFUSED, and so is a path; the socket stays the caller's")
+  @Test("a port where nobody listens is ECONNREFUSED, and so is a path; the socket stays the caller's")
   func refused() throws {
     try runLoop { loop, kernel in
       let socket = try Socket(.ipv4, .stream, transportProtocol: 0, kernel: kernel)
@@ -134,7 +134,7 @@ import Testing
     }
   }
 
-  @Test("178: each call tries first, and watches the descriptor only when it would block")
+  @Test("each call tries first, and watches the descriptor only when it would block")
   func triesFirst() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
@@ -152,7 +152,7 @@ import Testing
     }
   }
 
-  @Test("179: cancelling removes the interest at once; a listener can then be closed")
+  @Test("cancelling removes the interest at once; a listener can then be closed")
   func cancellation() throws {
     try runLoop { loop, kernel in
       let listener = try listeningSocket(kernel)
@@ -173,7 +173,7 @@ import Testing
     }
   }
 
-  @Test("180: a call right after a cancelled one on the same socket keeps its interest")
+  @Test("a call right after a cancelled one on the same socket keeps its interest")
   func callAfterCancellation() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)

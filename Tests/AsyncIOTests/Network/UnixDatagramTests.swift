@@ -104,7 +104,7 @@ struct UnixDatagramTests {
     }
   }
 
-  @Test("127: whichever call fails, neither a descriptor nor a file is left")
+  @Test("whichever call fails, neither a descriptor nor a file is left")
   func failures() throws {
     try inFolder { loop, kernel, folder in
       let open = kernel.openDescriptors
@@ -126,7 +126,7 @@ struct UnixDatagramTests {
     }
   }
 
-  @Test("131: a full receiver is tried again without spinning, and everything arrives in order")
+  @Test("a full receiver is tried again without spinning, and everything arrives in order")
   func fullReceiver() throws {
     try inFolder { loop, kernel, folder in
       let address = try #require(SocketAddress(unixPath: folder + "/slow"))
@@ -164,7 +164,7 @@ struct UnixDatagramTests {
     }
   }
 
-  @Test("133: a peer that went away is an error, and its successor is reached by address")
+  @Test("a peer that went away is an error, and its successor is reached by address")
   func peerGone() throws {
     try inFolder { loop, kernel, folder in
       let server = try await loop.createDatagramEndpoint(DatagramRecorder.init, localPath: folder + "/s").protocol

@@ -69,7 +69,7 @@ import Testing
   }
 
   @Test(
-    "116: a folder or a file in the path's place is EADDRINUSE naming the path, and stays", arguments: [false, true])
+    "a folder or a file in the path's place is EADDRINUSE naming the path, and stays", arguments: [false, true])
   func otherKindsOfFiles(isFolder: Bool) throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test("116: a socket file that nobody listens on is replaced")
+  @Test("a socket file that nobody listens on is replaced")
   func staleFile() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -103,7 +103,7 @@ import Testing
     }
   }
 
-  @Test("116: a socket file that somebody listens on is EADDRINUSE, and both stay", arguments: [false, true])
+  @Test("a socket file that somebody listens on is EADDRINUSE, and both stay", arguments: [false, true])
   func liveFile(isBusy: Bool) throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test("116: the file of a server that is open when its loop closes is removed, unless somebody took its place")
+  @Test("the file of a server that is open when its loop closes is removed, unless somebody took its place")
   func loopCloses() throws {
     let folder = try TemporaryFolder()
     let (mine, others, kept) = (folder.path(of: "mine"), folder.path(of: "others"), folder.path(of: "kept"))
@@ -142,7 +142,7 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: kept))
   }
 
-  @Test("116: a link to a stale socket file stays, and so does the file")
+  @Test("a link to a stale socket file stays, and so does the file")
   func link() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -156,7 +156,7 @@ import Testing
     }
   }
 
-  @Test("118: a failure to bind or to listen closes the socket, and leaves no file", arguments: [true, false])
+  @Test("a failure to bind or to listen closes the socket, and leaves no file", arguments: [true, false])
   func failures(inBind: Bool) throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -170,7 +170,7 @@ import Testing
     }
   }
 
-  @Test("120: an abstract name leaves no file, is free after the close, and taken before")
+  @Test("an abstract name leaves no file, is free after the close, and taken before")
   func abstractName() throws {
     try runLoop { loop, kernel in
       let name = "\0asyncio-\(UUID().uuidString)\0with a zero"
@@ -185,7 +185,7 @@ import Testing
     }
   }
 
-  @Test("121: the close removes the file unless told not to, or it is gone, or was replaced")
+  @Test("the close removes the file unless told not to, or it is gone, or was replaced")
   func cleanUp() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -214,7 +214,7 @@ import Testing
     }
   }
 
-  @Test("121: cancelling serveForever removes the file too")
+  @Test("cancelling serveForever removes the file too")
   func serveForever() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()

@@ -43,7 +43,7 @@ private func exists(_ pid: Int32) -> Bool { kill(pid, 0) == 0 }
     }
   }
 
-  @Test("203: a worker has its standard streams and its end of the socket, and leaves SIGINT to us") func surroundings()
+  @Test("a worker has its standard streams and its end of the socket, and leaves SIGINT to us") func surroundings()
     throws
   {
     try withPool { (loop, pool) async throws in

@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test("212: communicate ignores a broken pipe, writing and draining by hand throws it")
+  @Test("communicate ignores a broken pipe, writing and draining by hand throws it")
   func brokenPipe() throws {
     try runProcessLoop { loop, _ in
       let process = try await loop.createSubprocessShell("exec <&-; echo done", stdin: .pipe, stdout: .pipe)
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test("213: output beyond the limit pauses reading, does not deadlock, and can be read after the exit")
+  @Test("output beyond the limit pauses reading, does not deadlock, and can be read after the exit")
   func limit() throws {
     try runProcessLoop { loop, kernel in
       let process = try await loop.createSubprocessShell(
@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test("214: killing a shell whose own child runs on gives minus SIGKILL")
+  @Test("killing a shell whose own child runs on gives minus SIGKILL")
   func killShell() throws {
     try runProcessLoop { loop, _ in
       let (reading, writing) = try FileDescriptor.pipe()
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test("216: ten children at once keep their outputs apart")
+  @Test("ten children at once keep their outputs apart")
   func manyAtOnce() throws {
     try runProcessLoop { loop, _ in
       var tasks: [Task<String, any Error>] = []
@@ -111,7 +111,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a communicate that is cancelled loses nothing, neither of the output nor of the input")
+  @Test("a communicate that is cancelled loses nothing, neither of the output nor of the input")
   func cancelledCommunicate() throws {
     try runProcessLoop { loop, _ in
       // It goes on to its last word once we let it.

@@ -6,7 +6,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct SubprocessExitTests {
-  @Test("209: children that exit before they are watched are noticed")
+  @Test("children that exit before they are watched are noticed")
   func exitBeforeWatching() throws {
     try runProcessLoop { loop, _ in
       for _ in 0..<5 {
@@ -18,7 +18,7 @@ import Testing
     }
   }
 
-  @Test("209: 500 children at once, each with an output and a code of its own")
+  @Test("500 children at once, each with an output and a code of its own")
   func manyChildren() throws {
     try runProcessLoop { loop, kernel in
       var recorders: [ProcessRecorder] = []
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test("209: children that end together are all noticed")
+  @Test("children that end together are all noticed")
   func togetherEnded() throws {
     try runProcessLoop { loop, _ in
       let (reading, writing) = try FileDescriptor.pipe()
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test("210: children of others are not reaped, and one of ours that was reaped elsewhere gives 255 and a warning")
+  @Test("children of others are not reaped, and one of ours that was reaped elsewhere gives 255 and a warning")
   func reapedElsewhere() throws {
     try runProcessLoop { loop, kernel in
       // A child that is none of the loop's.
@@ -133,7 +133,7 @@ import Testing
   // MARK: The loop's end
 
   @Test(
-    "Trap 18: closing the loop kills what runs, and leaves neither zombies nor descriptors", arguments: [true, false])
+    "closing the loop kills what runs, and leaves neither zombies nor descriptors", arguments: [true, false])
   func loopClosed(hasPidfd: Bool) throws {
     let released = Boxed(0)
     let kernel = try withLoop { loop, kernel in
@@ -156,7 +156,7 @@ import Testing
     #expect(released.value == 1, "the protocols are let go of")
   }
 
-  @Test("Trap 7: a transport that the program forgot is kept by the loop until the child ends, and reaped")
+  @Test("a transport that the program forgot is kept by the loop until the child ends, and reaped")
   func forgotten() throws {
     try runProcessLoop { loop, kernel in
       do { _ = try await loop.subprocessShell({ ProcessRecorder() }, "echo a; exit 2", stdin: .null) }

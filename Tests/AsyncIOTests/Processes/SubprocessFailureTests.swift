@@ -24,7 +24,7 @@ import Testing
     return error
   }
 
-  @Test("207: a program that does not exist is an error of the call, with its name and ENOENT")
+  @Test("a program that does not exist is an error of the call, with its name and ENOENT")
   func missingProgram() throws {
     try runProcessLoop { loop, _ in
       let byName = try await failure(loop, "no-such-program-anywhere", ["x"])
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test("207: not even the pidfd of a child that could not run its program is left")
+  @Test("not even the pidfd of a child that could not run its program is left")
   func noDescriptorLeft() async {
     // In a process of its own, where nobody else has children.
     await #expect(processExitsWith: .success) {
@@ -56,7 +56,7 @@ import Testing
     }
   }
 
-  @Test("207: a file that may not be run, one that is no program, and a file in the place of a folder")
+  @Test("a file that may not be run, one that is no program, and a file in the place of a folder")
   func unusablePrograms() throws {
     try runProcessLoop { loop, _ in
       let folder = try TemporaryFolder()
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test("207: in the search by PATH, a file that may not be run counts for more than folders without one")
+  @Test("in the search by PATH, a file that may not be run counts for more than folders without one")
   func searchErrors() throws {
     try runProcessLoop { loop, _ in
       let folder = try TemporaryFolder()
@@ -83,7 +83,7 @@ import Testing
     }
   }
 
-  @Test("207: too many arguments")
+  @Test("too many arguments")
   func tooManyArguments() throws {
     try runProcessLoop { loop, _ in
       let long = String(repeating: "x", count: 100_000)
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("207: a bad working directory is told from a bad program")
+  @Test("a bad working directory is told from a bad program")
   func badDirectory() throws {
     try runProcessLoop { loop, _ in
       let missing = try await failure(loop, "true", options: SubprocessOptions(workingDirectory: "/nonexistent"))
@@ -103,7 +103,7 @@ import Testing
     }
   }
 
-  @Test("207: descriptors that are closed, and groups that do not exist")
+  @Test("descriptors that are closed, and groups that do not exist")
   func badOptions() throws {
     try runProcessLoop { loop, _ in
       let closed = try await failure(
@@ -155,7 +155,7 @@ import Testing
   }
 
   @Test(
-    "207: whatever fails on the way, nothing is left",
+    "whatever fails on the way, nothing is left",
     arguments: [
       (TestKernel.Call.makePipe, 0, "pipe"), (.makePipe, 1, "pipe"), (.makePipe, 2, "pipe"),
       (.setNonBlocking, 0, "fcntl"), (.setNonBlocking, 2, "fcntl"), (.spawn, 0, "clone"),
@@ -169,7 +169,7 @@ import Testing
     }
   }
 
-  @Test("207: no null device, and no terminal")
+  @Test("no null device, and no terminal")
   func injectedOpenFailures() throws {
     try runProcessLoop { loop, kernel in
       kernel.inject(.tooManyOpenFiles, into: .openNullDevice, skip: 1)
@@ -186,7 +186,7 @@ import Testing
     }
   }
 
-  @Test("208: cancelling the creating call kills and reaps the child")
+  @Test("cancelling the creating call kills and reaps the child")
   func cancellation() throws {
     try runProcessLoop { loop, kernel in
       let recorder = ProcessRecorder()
@@ -203,7 +203,7 @@ import Testing
     }
   }
 
-  @Test("208: a task that is cancelled already starts nothing")
+  @Test("a task that is cancelled already starts nothing")
   func cancelledBefore() throws {
     try runProcessLoop { loop, kernel in
       let task = loop.createTask { _ = try await loop.subprocessExec({ ProcessRecorder() }, "cat") }

@@ -8,7 +8,7 @@ import Testing
 @Suite struct SubprocessSpawnTests {
   // MARK: What the child gets
 
-  @Test("202: neither mask nor handlers of this program reach a child, and SIGPIPE does what it does by default")
+  @Test("neither mask nor handlers of this program reach a child, and SIGPIPE does what it does by default")
   func signals() async {
     // In a process of its own, since dispositions are a process's.
     await #expect(processExitsWith: .success) {
@@ -35,7 +35,7 @@ import Testing
     }
   }
 
-  @Test("Trap 14: dispositions that were changed on this thread's behalf are the defaults in the child")
+  @Test("dispositions that were changed on this thread's behalf are the defaults in the child")
   func mask() throws {
     try runProcessLoop { loop, _ in
       var some = sigset_t()
@@ -53,7 +53,7 @@ import Testing
     }
   }
 
-  @Test("203: only the standard descriptors and those passed on purpose are inherited, whatever else is open")
+  @Test("only the standard descriptors and those passed on purpose are inherited, whatever else is open")
   func inheritance() throws {
     try runProcessLoop { loop, _ in
       // Without close-on-exec, as a careless library opens files.
@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test("204: our end of a child's input reaches neither it nor its siblings, so that end of file comes")
+  @Test("our end of a child's input reaches neither it nor its siblings, so that end of file comes")
   func endOfFile() throws {
     try runProcessLoop { loop, _ in
       let (first, one) = try await loop.subprocessExec({ ProcessRecorder() }, "cat")
@@ -189,7 +189,7 @@ import Testing
     }
   }
 
-  @Test("206: a new session, a process group of its own, or another's")
+  @Test("a new session, a process group of its own, or another's")
   func sessions() throws {
     try runProcessLoop { loop, _ in
       // Fields 5 and 6: the process group and the session.

@@ -5,7 +5,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct SubprocessTransportTests {
-  @Test("193: by default there is a pipe for each stream")
+  @Test("by default there is a pipe for each stream")
   func pipesByDefault() throws {
     try runProcessLoop { loop, _ in
       let (transport, recorder) = try await loop.subprocessExec({ ProcessRecorder() }, "cat")
@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test("193: a stream that is inherited or null has no pipe transport")
+  @Test("a stream that is inherited or null has no pipe transport")
   func noPipes() throws {
     try runProcessLoop { loop, _ in
       let (transport, recorder) = try await loop.subprocessShell(
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("194: connectionMade comes first, with all pipes there, and output that was produced before comes after it")
+  @Test("connectionMade comes first, with all pipes there, and output that was produced before comes after it")
   func connectionMadeFirst() throws {
     try runProcessLoop { loop, _ in
       let recorder = ProcessRecorder()
@@ -64,7 +64,7 @@ import Testing
     }
   }
 
-  @Test("194: what connectionMade throws is reported, and the child is killed")
+  @Test("what connectionMade throws is reported, and the child is killed")
   func connectionMadeThrows() throws {
     try runProcessLoop { loop, _ in
       let errors = loop.collectErrors()
@@ -77,7 +77,7 @@ import Testing
     }
   }
 
-  @Test("195: data names its pipe, and each pipe is lost once")
+  @Test("data names its pipe, and each pipe is lost once")
   func namedPipes() throws {
     try runProcessLoop { loop, _ in
       let recorder = try await loop.runShell("echo out; echo err >&2")
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test("195: an error that pipeDataReceived throws is reported and closes that pipe")
+  @Test("an error that pipeDataReceived throws is reported and closes that pipe")
   func dataThrows() throws {
     try runProcessLoop { loop, _ in
       let errors = loop.collectErrors()
@@ -104,7 +104,7 @@ import Testing
     }
   }
 
-  @Test("196: connectionLost waits for the pipes when the exit comes first: grandchildren hold them")
+  @Test("connectionLost waits for the pipes when the exit comes first: grandchildren hold them")
   func exitFirst() throws {
     try runProcessLoop { loop, _ in
       // The grandchild holds the output until its own input ends, and that is a pipe of ours.
@@ -124,7 +124,7 @@ import Testing
     }
   }
 
-  @Test("196: connectionLost waits for the exit when the pipes end first: the child lives on without them")
+  @Test("connectionLost waits for the exit when the pipes end first: the child lives on without them")
   func pipesFirst() throws {
     try runProcessLoop { loop, _ in
       let (transport, recorder) = try await loop.subprocessShell(
@@ -140,7 +140,7 @@ import Testing
     }
   }
 
-  @Test("197: the return code is the exit status or minus the signal, and there in processExited")
+  @Test("the return code is the exit status or minus the signal, and there in processExited")
   func returnCodes() throws {
     try runProcessLoop { loop, _ in
       for (command, code): (String, Int32) in [
@@ -155,7 +155,7 @@ import Testing
     }
   }
 
-  @Test("198: standard error merged into standard output is one pipe")
+  @Test("standard error merged into standard output is one pipe")
   func merged() throws {
     try runProcessLoop { loop, _ in
       let recorder = try await loop.runShell("echo out; echo err >&2", stderr: .standardOutput)
@@ -166,7 +166,7 @@ import Testing
     }
   }
 
-  @Test("199: closing our end of the output gives the child a broken pipe")
+  @Test("closing our end of the output gives the child a broken pipe")
   func outputClosed() throws {
     try runProcessLoop { loop, _ in
       let (transport, recorder) = try await loop.subprocessExec({ ProcessRecorder() }, "yes", stderr: .null)
@@ -177,7 +177,7 @@ import Testing
     }
   }
 
-  @Test("200: close closes the pipes and kills a child that runs")
+  @Test("close closes the pipes and kills a child that runs")
   func closeKills() throws {
     try runProcessLoop { loop, kernel in
       let (transport, recorder) = try await loop.subprocessExec({ ProcessRecorder() }, "cat")
@@ -195,7 +195,7 @@ import Testing
     }
   }
 
-  @Test("200: close ends the pipes also when a grandchild holds them, and what is buffered is dropped")
+  @Test("close ends the pipes also when a grandchild holds them, and what is buffered is dropped")
   func closeWithGrandchild() throws {
     try runProcessLoop { loop, _ in
       let (reading, writing) = try FileDescriptor.pipe()
@@ -212,7 +212,7 @@ import Testing
     }
   }
 
-  @Test("200: close never signals a child that has exited, reaped or not")
+  @Test("close never signals a child that has exited, reaped or not")
   func closeAfterExit() throws {
     try runProcessLoop { loop, kernel in
       let (transport, recorder) = try await loop.subprocessShell({ ProcessRecorder() }, "exit 4")
@@ -229,7 +229,7 @@ import Testing
     }
   }
 
-  @Test("201: after the end close is harmless, and signals fail with no such process")
+  @Test("after the end close is harmless, and signals fail with no such process")
   func afterTheEnd() throws {
     try runProcessLoop { loop, kernel in
       let recorder = try await loop.runShell("exit 0")
@@ -297,7 +297,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: a protocol may close the transport from each of its methods", arguments: 0..<4)
+  @Test("a protocol may close the transport from each of its methods", arguments: 0..<4)
   func closingFromInside(moment: Int) throws {
     try runProcessLoop { loop, _ in
       let recorder = ProcessRecorder()

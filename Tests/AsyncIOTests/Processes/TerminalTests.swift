@@ -77,7 +77,7 @@ import Testing
     }
   }
 
-  @Test("Trap 3: everything that was written is read before the end, which is no error")
+  @Test("everything that was written is read before the end, which is no error")
   func endOfTerminal() throws {
     try runProcessLoop { loop, _ in
       let (_, recorder) = try await loop.subprocessShell(

@@ -61,7 +61,7 @@ struct PipeStreamTests {
     }
   }
 
-  @Test("230: a reader over twice its limit holds the writer back")
+  @Test("a reader over twice its limit holds the writer back")
   func holdsBack() throws {
     try runLoop { loop, kernel in
       let (reader, writer) = try await connected(.pipe, loop, kernel, limit: 1000)
@@ -78,7 +78,7 @@ struct PipeStreamTests {
   }
 
   @Test(
-    "234: write and drain in a loop ends in an error when the reader is dropped", arguments: PipeKind.watchingTheReader)
+    "write and drain in a loop ends in an error when the reader is dropped", arguments: PipeKind.watchingTheReader)
   func droppedReader(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       var reader: StreamReader?
@@ -144,7 +144,7 @@ struct PipeStreamTests {
     }
   }
 
-  @Test("217: a limit of zero is refused before the descriptor is touched")
+  @Test("a limit of zero is refused before the descriptor is touched")
   func limit() throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try PipeKind.pipe.open()
@@ -168,7 +168,7 @@ struct PipeStreamTests {
   }
 
   @Test(
-    "253: a writer sends a file: by the kernel to a socket, by reading and writing to a pipe", arguments: [true, false])
+    "a writer sends a file: by the kernel to a socket, by reading and writing to a pipe", arguments: [true, false])
   func sendsFile(toSocket: Bool) throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()
@@ -201,7 +201,7 @@ struct PipeStreamTests {
     }
   }
 
-  @Test("254, 255, 256: what sendFile refuses on a pipe")
+  @Test("what sendFile refuses on a pipe")
   func sendFileRefuses() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()

@@ -5,7 +5,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct StreamBackPressureTests {
-  @Test("230: over twice the limit the transport is paused, at the limit or under it is resumed")
+  @Test("over twice the limit the transport is paused, at the limit or under it is resumed")
   func readingSide() throws {
     try runLoop { loop, kernel in
       let limit = 1000
@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test("230: a reader that does not read is not sent anything by its transport")
+  @Test("a reader that does not read is not sent anything by its transport")
   func pausedTransportDoesNotReceive() throws {
     try runLoop { loop, kernel in
       let limit = 1000
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("230: a paused transport is resumed when a read must wait for more than twice the limit")
+  @Test("a paused transport is resumed when a read must wait for more than twice the limit")
   func resumedByWaitingRead() throws {
     try runLoop { loop, kernel in
       let limit = 100
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test("233: a peer that never reads makes drain wait; all tasks that wait wake when it reads")
+  @Test("a peer that never reads makes drain wait; all tasks that wait wake when it reads")
   func drainWaits() throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test("233: tasks in drain wake with an error when the connection ends", arguments: [true, false])
+  @Test("tasks in drain wake with an error when the connection ends", arguments: [true, false])
   func drainOfEndingConnection(breaks: Bool) throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -108,7 +108,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a cancelled drain leaves the others waiting, and what is buffered is still sent")
+  @Test("a cancelled drain leaves the others waiting, and what is buffered is still sent")
   func cancelledDrain() throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  @Test("234, Trap 15: write and drain in a loop against a closed peer ends in an error", arguments: [true, false])
+  @Test("write and drain in a loop against a closed peer ends in an error", arguments: [true, false])
   func writeToClosedPeer(resets: Bool) throws {
     try runLoop { loop, _ in
       let (client, server) = try await loop.makeTCPStreams()
@@ -144,7 +144,7 @@ import Testing
     }
   }
 
-  @Test("234: a loop of writes and drains hears of its own close too")
+  @Test("a loop of writes and drains hears of its own close too")
   func writeAfterClose() throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -162,7 +162,7 @@ import Testing
     }
   }
 
-  @Test("235: drain rethrows the reader's error; after a close it throws connection reset")
+  @Test("drain rethrows the reader's error; after a close it throws connection reset")
   func drainRethrows() throws {
     try runLoop { loop, kernel in
       let (reader, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test("Trap 13: a stream that never pauses gets one read in each turn, like any other")
+  @Test("a stream that never pauses gets one read in each turn, like any other")
   func fairness() throws {
     try runLoop { loop, kernel in
       kernel.limit(.receive, toBytes: 1024)

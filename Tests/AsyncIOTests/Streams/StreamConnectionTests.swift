@@ -7,7 +7,7 @@ import Testing
 
 /// Readers and writers on real sockets.
 @Suite struct StreamConnectionTests {
-  @Test("237: a plain connection stays half open at the end of file")
+  @Test("a plain connection stays half open at the end of file")
   func halfOpen() throws {
     try runLoop { loop, _ in
       let (client, server) = try await loop.makeTCPStreams()
@@ -27,7 +27,7 @@ import Testing
     }
   }
 
-  @Test("237: the end of file is told once, after all data, to a reader that is slow")
+  @Test("the end of file is told once, after all data, to a reader that is slow")
   func endAfterData() throws {
     try runLoop { loop, kernel in
       let (reader, writer, peer) = try await loop.makeStreamPair(kernel, limit: 10)
@@ -120,7 +120,7 @@ import Testing
     }
   }
 
-  @Test("236: waitClosed ends after connectionLost, also with unread data; then the reader is at its end")
+  @Test("waitClosed ends after connectionLost, also with unread data; then the reader is at its end")
   func waitClosedWithUnreadData() throws {
     try runLoop { loop, kernel in
       let (reader, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -142,7 +142,7 @@ import Testing
     }
   }
 
-  @Test("236: waitClosed waits until what is buffered is sent")
+  @Test("waitClosed waits until what is buffered is sent")
   func waitClosedAfterFlush() throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
@@ -162,7 +162,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a cancelled waitClosed leaves the others waiting, and can be repeated")
+  @Test("a cancelled waitClosed leaves the others waiting, and can be repeated")
   func cancelledWaitClosed() throws {
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)

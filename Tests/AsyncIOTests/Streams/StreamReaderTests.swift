@@ -6,7 +6,7 @@ import Testing
 
 /// Readers that are fed by hand.
 @Suite struct StreamReaderTests {
-  @Test("217: a limit of zero or less is rejected", arguments: [0, -1, Int.min])
+  @Test("a limit of zero or less is rejected", arguments: [0, -1, Int.min])
   func limitMustBePositive(limit: Int) throws {
     try runLoop { loop, kernel in
       let expected = EventLoopError(.invalidArgument, "")
@@ -49,7 +49,7 @@ import Testing
     }
   }
 
-  @Test("219: read(-1) collects up to the end, whatever the limit")
+  @Test("read(-1) collects up to the end, whatever the limit")
   func readAll() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop, limit: 4)
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test("220: readLine includes the newline; at the end it gives the rest, maybe nothing")
+  @Test("readLine includes the newline; at the end it gives the rest, maybe nothing")
   func readLine() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -84,7 +84,7 @@ import Testing
     }
   }
 
-  @Test("223: readUntil includes the separator, also across chunks")
+  @Test("readUntil includes the separator, also across chunks")
   func readUntil() throws {
     try runLoop { loop, _ in
       let text = octets("key--value-\r-\r\n--\r\n\r\nbody")
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test("223: an empty separator is rejected")
+  @Test("an empty separator is rejected")
   func emptySeparator() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -112,7 +112,7 @@ import Testing
     }
   }
 
-  @Test("225: readUntil at the end throws what there is, and empties the buffer")
+  @Test("readUntil at the end throws what there is, and empties the buffer")
   func readUntilAtEnd() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -128,7 +128,7 @@ import Testing
     }
   }
 
-  @Test("226: readExactly gives exactly so many bytes, whatever the limit")
+  @Test("readExactly gives exactly so many bytes, whatever the limit")
   func readExactly() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop, limit: 3)
@@ -145,7 +145,7 @@ import Testing
     }
   }
 
-  @Test("226: a negative count is rejected", arguments: [-1, Int.min])
+  @Test("a negative count is rejected", arguments: [-1, Int.min])
   func negativeCount(count: Int) throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -155,7 +155,7 @@ import Testing
     }
   }
 
-  @Test("226: an end inside readExactly throws what there is and what was expected")
+  @Test("an end inside readExactly throws what there is and what was expected")
   func incompleteRead() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -170,7 +170,7 @@ import Testing
     }
   }
 
-  @Test("227: atEOF needs the end of the stream and an empty buffer")
+  @Test("atEOF needs the end of the stream and an empty buffer")
   func atEOF() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)

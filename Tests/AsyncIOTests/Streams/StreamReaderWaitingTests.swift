@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a cancelled read loses no byte", arguments: Read.allCases)
+  @Test("a cancelled read loses no byte", arguments: Read.allCases)
   func cancelledRead(read: Read) throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a read that is cancelled in the moment in which data comes loses no byte", arguments: Read.allCases)
+  @Test("a read that is cancelled in the moment in which data comes loses no byte", arguments: Read.allCases)
   func cancelledAsDataComes(read: Read) throws {
     try runLoop { loop, _ in
       for cancelsFirst in [true, false] {
@@ -135,7 +135,7 @@ import Testing
     }
   }
 
-  @Test("228: an error wakes the waiting read, and all later ones throw it", arguments: Read.allCases)
+  @Test("an error wakes the waiting read, and all later ones throw it", arguments: Read.allCases)
   func errorWakes(read: Read) throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -150,7 +150,7 @@ import Testing
     }
   }
 
-  @Test("228: an error that is set before a read is thrown by it, data or not")
+  @Test("an error that is set before a read is thrown by it, data or not")
   func errorBeforeRead() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -162,7 +162,7 @@ import Testing
     }
   }
 
-  @Test("228: an error is harmless after a cancellation")
+  @Test("an error is harmless after a cancellation")
   func errorAfterCancellation() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)

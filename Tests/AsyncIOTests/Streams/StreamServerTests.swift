@@ -20,7 +20,7 @@ import Testing
     }
   }
 
-  @Test("232: an error of a handler is reported, and its connection closed")
+  @Test("an error of a handler is reported, and its connection closed")
   func handlerThrows() throws {
     var kept: StreamWriter?
     try serve { reader, writer in

@@ -7,7 +7,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct AddressQueryTests {
-  @Test("77: numbers are answered without the resolver, with the protocol that the kind implies")
+  @Test("numbers are answered without the resolver, with the protocol that the kind implies")
   func literals() throws {
     let stream = try #require(AddressQuery(host: "127.0.0.1", service: "80").literalAnswer)
     #expect(stream.family == .ipv4 && stream.kind == .stream && stream.transportProtocol == Int32(IPPROTO_TCP))
@@ -19,7 +19,7 @@ import Testing
     #expect(AddressQuery(host: "::1", service: "1", kind: .datagram, transportProtocol: udp).literalAnswer != nil)
   }
 
-  @Test("77: everything else asks the resolver")
+  @Test("everything else asks the resolver")
   func notLiteral() {
     #expect(AddressQuery(host: "localhost", service: "80").literalAnswer == nil)
     #expect(AddressQuery(host: nil, service: "80").literalAnswer == nil)
@@ -54,7 +54,7 @@ import Testing
     #expect(throws: ResolutionError.self) { try AddressQuery(host: "127.0.0.1", service: "80\0x").ask() }
   }
 
-  @Test("80: a scope survives a look-up")
+  @Test("a scope survives a look-up")
   func scope() throws {
     let literal = try #require(AddressQuery(host: "fe80::1%7", service: "80").literalAnswer)
     #expect(literal.address.scopeID == 7)
@@ -67,7 +67,7 @@ import Testing
   private let answer = AddressInfo(
     family: .ipv4, kind: .stream, transportProtocol: 6, address: SocketAddress(ip: "192.0.2.1", port: 80)!)
 
-  @Test("76: a look-up runs on another thread, and the loop goes on meanwhile")
+  @Test("a look-up runs on another thread, and the loop goes on meanwhile")
   func offThread() throws {
     let release = OneShot<Bool>()
     let answer = answer
@@ -88,7 +88,7 @@ import Testing
     #expect(result == [answer])
   }
 
-  @Test("77: numbers never leave the thread")
+  @Test("numbers never leave the thread")
   func literal() throws {
     try runLoop { loop, kernel in
       let answers = try await loop.lookUp(AddressQuery(host: "::1", service: "443"))
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  @Test("76: the resolver's error arrives")
+  @Test("the resolver's error arrives")
   func failure() throws {
     try runLoop { loop, kernel in
       let error = ResolutionError(code: EAI_AGAIN, message: "try again", subject: "name.test:80")
@@ -106,7 +106,7 @@ import Testing
     }
   }
 
-  @Test("80: an empty answer is an error of the connection")
+  @Test("an empty answer is an error of the connection")
   func emptyAnswer() throws {
     try runLoop { loop, kernel in
       kernel.answerLookUps { _ in [] }
@@ -117,7 +117,7 @@ import Testing
     }
   }
 
-  @Test("Trap 9: a cancelled look-up is abandoned, and its late answer ignored")
+  @Test("a cancelled look-up is abandoned, and its late answer ignored")
   func cancelled() throws {
     let release = OneShot<Bool>()
     let answered = OneShot<Bool>()
@@ -138,7 +138,7 @@ import Testing
     }
   }
 
-  @Test("45, Trap 18: an answer that comes after the loop closed makes no call into it")
+  @Test("an answer that comes after the loop closed makes no call into it")
   func lateAnswer() throws {
     let release = OneShot<Bool>()
     let answered = OneShot<Bool>()

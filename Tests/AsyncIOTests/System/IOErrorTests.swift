@@ -60,7 +60,7 @@ import Testing
     #expect(once.left == 2)
   }
 
-  @Test("Trap 14: descriptors are close-on-exec and non-blocking from birth") func descriptorFlags() throws {
+  @Test("descriptors are close-on-exec and non-blocking from birth") func descriptorFlags() throws {
     let kernel = LinuxKernel.shared
     let listener = try kernel.makeSocket(.ipv4, .stream, 0)
     defer { try? listener.close() }

@@ -25,7 +25,7 @@ private func brokenPipeState() -> (isPending: Bool, isBlocked: Bool) {
     }
   }
 
-  @Test("Trap 15: writing to a pipe without reader leaves no signal, with and without the kernel's help")
+  @Test("writing to a pipe without reader leaves no signal, with and without the kernel's help")
   func noSignal() async throws {
     await #expect(processExitsWith: .success) {
       // In a process of its own, whose main thread's end by SIGPIPE would be seen.

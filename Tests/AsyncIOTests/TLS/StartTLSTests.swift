@@ -43,7 +43,7 @@ import Testing
       #expect(client.transport.getExtraInfo(.tls) == nil && client.transport.getExtraInfo(.tlsContext) == nil)
       #expect(client.transport.canWriteEOF)
       try await secure(loop, client, server)
-      #expect(client.transport.getExtraInfo(.tls)?.version == "TLSv1.3", "238: extra info gains it")
+      #expect(client.transport.getExtraInfo(.tls)?.version == "TLSv1.3", "extra info gains it")
       #expect(client.transport.getExtraInfo(.tlsContext) is TLSContext)
       #expect(!client.transport.canWriteEOF)
       client.transport.write(" and not")
@@ -88,7 +88,7 @@ import Testing
     }
   }
 
-  @Test("Trap 11: bytes that the protocol was given already belong to the handshake")
+  @Test("bytes that the protocol was given already belong to the handshake")
   func receivedBefore() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -128,7 +128,7 @@ import Testing
   }
 
   @Test(
-    "238: streams are upgraded on both sides, with the client's first message read already; trap 11",
+    "streams are upgraded on both sides, with the client's first message read already",
     arguments: [false, true])
   func streams(overTLS: Bool) throws {
     try runLoop { loop, kernel in
@@ -155,7 +155,7 @@ import Testing
     }
   }
 
-  @Test("251: TLS inside TLS inside TLS, with megabytes each way, and a close through all of it")
+  @Test("TLS inside TLS inside TLS, with megabytes each way, and a close through all of it")
   func nested() throws {
     try runLoop { loop, kernel in
       let (client, server) = try await plainPair(loop, kernel)
@@ -177,7 +177,7 @@ import Testing
   }
 
   @Test(
-    "What was written before the second startTLS goes out by the outer connection alone; 238: a new protocol is called")
+    "What was written before the second startTLS goes out by the outer connection alone; a new protocol is called")
   func writesAroundNested() throws {
     try runLoop { loop, kernel in
       let (client, server) = try await plainPair(loop, kernel, smallBuffers: true)
@@ -290,7 +290,7 @@ import Testing
     }
   }
 
-  @Test("255: a connection that sends a file cannot be encrypted meanwhile")
+  @Test("a connection that sends a file cannot be encrypted meanwhile")
   func fileOnItsWay() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
@@ -311,7 +311,7 @@ import Testing
     }
   }
 
-  @Test("255: what startTLS refuses, it leaves as it is")
+  @Test("what startTLS refuses, it leaves as it is")
   func refusals() throws {
     try runLoop { loop, kernel in
       let (client, server) = try await plainPair(loop, kernel)

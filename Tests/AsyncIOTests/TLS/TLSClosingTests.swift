@@ -7,7 +7,7 @@ import Testing
 
 /// How connections over TLS end.
 @Suite struct TLSClosingTests {
-  @Test("246: close sends what is buffered, then close_notify, and waits for the peer's; trap 11")
+  @Test("close sends what is buffered, then close_notify, and waits for the peer's")
   func closeWaits() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -26,11 +26,11 @@ import Testing
         test.recorder.calls == [.made, .pause, .resume, .lost(nil)]
           || test.recorder.calls == [.made, .pause, .lost(nil)])
       #expect(try await test.peer.receiveToEnd(on: loop) == [])
-      #expect(test.tls.living == 0, "252: the engine is kept")
+      #expect(test.tls.living == 0, "the engine is kept")
     }
   }
 
-  @Test("246: a peer that never answers the close runs into the time limit")
+  @Test("a peer that never answers the close runs into the time limit")
   func closeTimesOut() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, shutdownTimeout: .seconds(9))
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test("246: a peer that is slow to read after the close is waited for, one that stopped reading is not")
+  @Test("a peer that is slow to read after the close is waited for, one that stopped reading is not")
   func closeWithProgress() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true, shutdownTimeout: .seconds(3))
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test("246: a peer that was slow to read has its whole time for the answer as well")
+  @Test("a peer that was slow to read has its whole time for the answer as well")
   func closeAfterProgress() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true, shutdownTimeout: .seconds(9))
@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  @Test("247: the peer's close_notify ends reading; what is buffered still goes out, then ours")
+  @Test("the peer's close_notify ends reading; what is buffered still goes out, then ours")
   func peerCloses() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -119,7 +119,7 @@ import Testing
   }
 
   @Test(
-    "Trap 11: an end of file without close_notify is truncation, after the data before it; 247: buffered data goes out")
+    "an end of file without close_notify is truncation, after the data before it; buffered data goes out")
   func truncation() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -138,7 +138,7 @@ import Testing
     }
   }
 
-  @Test("Trap 11: a stream that was cut short throws in the reader, unless the provider takes it for an end")
+  @Test("a stream that was cut short throws in the reader, unless the provider takes it for an end")
   func truncatedStream() throws {
     try runLoop { loop, kernel in
       let tls = try clientTLS()
@@ -165,7 +165,7 @@ import Testing
     }
   }
 
-  @Test("248: data that came while reading was paused is delivered after the pause, and before the end")
+  @Test("data that came while reading was paused is delivered after the pause, and before the end")
   func pausedData() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel)
@@ -210,7 +210,7 @@ import Testing
     return (recorder, peer, hand)
   }
 
-  @Test("248: data in one piece with the end of the handshake waits for a protocol that pauses in connectionMade")
+  @Test("data in one piece with the end of the handshake waits for a protocol that pauses in connectionMade")
   func dataWithHandshake() throws {
     try runLoop { loop, kernel in
       let (recorder, _, _) = try await makeHolding(loop, kernel, closes: true)
@@ -227,7 +227,7 @@ import Testing
     }
   }
 
-  @Test("248: what is held goes before what the socket has by then")
+  @Test("what is held goes before what the socket has by then")
   func heldFirst() throws {
     try runLoop { loop, kernel in
       let (recorder, peer, hand) = try await makeHolding(loop, kernel, closes: false)
@@ -242,7 +242,7 @@ import Testing
     }
   }
 
-  @Test("246: a close finds the peer's close_notify also among what is held")
+  @Test("a close finds the peer's close_notify also among what is held")
   func closeWhileHolding() throws {
     try runLoop { loop, kernel in
       let (recorder, _, _) = try await makeHolding(loop, kernel, closes: true)
@@ -255,7 +255,7 @@ import Testing
     }
   }
 
-  @Test("249: a damaged record is an error of TLS for the reader, after the data before it")
+  @Test("a damaged record is an error of TLS for the reader, after the data before it")
   func corruption() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -279,7 +279,7 @@ import Testing
     }
   }
 
-  @Test("250: data that comes after our close is ignored, and so are writes")
+  @Test("data that comes after our close is ignored, and so are writes")
   func afterClose() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -299,7 +299,7 @@ import Testing
     }
   }
 
-  @Test("161: abort says nothing: the peer sees a truncated stream", arguments: [false, true])
+  @Test("abort says nothing: the peer sees a truncated stream", arguments: [false, true])
   func abort(afterClose: Bool) throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -316,7 +316,7 @@ import Testing
     }
   }
 
-  @Test("252: timers end with their phase: long after,  the connection still works")
+  @Test("timers end with their phase: long after,  the connection still works")
   func timersEnd() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, handshakeTimeout: .seconds(2), shutdownTimeout: .seconds(2))

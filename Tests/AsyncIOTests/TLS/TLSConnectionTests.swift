@@ -7,7 +7,7 @@ import Testing
 
 /// Connections over TLS: how they come about, and what is known of them.
 @Suite struct TLSConnectionTests {
-  @Test("81: over TLS too: connectionMade, then reading, then the caller goes on; 239: all of it after the handshake")
+  @Test("over TLS too: connectionMade, then reading, then the caller goes on; all of it after the handshake")
   func order() throws {
     try runLoop { loop, _ in
       var order: [String] = []
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("90: the name to check is the host's, unless another is given; an empty one is not checked")
+  @Test("the name to check is the host's, unless another is given; an empty one is not checked")
   func serverHostname() throws {
     try runLoop { loop, _ in
       let (server, accepted) = try await tlsServer(loop, try serverTLS("elsewhere"))
@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  @Test("90: TLS on a socket, without a host, needs a name")
+  @Test("TLS on a socket, without a host, needs a name")
   func nameWithoutHost() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("91: time limits and names mean nothing without TLS; 241: limits must be above zero")
+  @Test("time limits and names mean nothing without TLS; limits must be above zero")
   func argumentsWithoutTLS() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -152,7 +152,7 @@ import Testing
     }
   }
 
-  @Test("92: an accepted socket is wrapped over TLS with the same order of calls")
+  @Test("an accepted socket is wrapped over TLS with the same order of calls")
   func acceptedSocket() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -206,7 +206,7 @@ import Testing
     }
   }
 
-  @Test("182: operations on sockets refuse the one of a TLS connection")
+  @Test("operations on sockets refuse the one of a TLS connection")
   func socketOperations() throws {
     try runLoop { loop, _ in
       let pair = try await TLSPair(loop)
@@ -255,7 +255,7 @@ import Testing
     }
   }
 
-  @Test("237: at the end of the stream a TLS connection is closed, whatever eofReceived answers")
+  @Test("at the end of the stream a TLS connection is closed, whatever eofReceived answers")
   func noHalfClose() throws {
     try runLoop { loop, _ in
       let pair = try await TLSPair(loop) { $0.onEOF = { true } }

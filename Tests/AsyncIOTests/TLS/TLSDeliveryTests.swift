@@ -16,7 +16,7 @@ import Testing
     return (recorder, peer)
   }
 
-  @Test("248: a failure that was received together with data waits behind the pause that the data brought")
+  @Test("a failure that was received together with data waits behind the pause that the data brought")
   func failureBehindPause() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await connect(loop, kernel, PlainTLS(piece: 5))
@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test(
-    "Trap 11: an end of file received together with data waits as well; a close meanwhile takes it for the answer",
+    "an end of file received together with data waits as well; a close meanwhile takes it for the answer",
     arguments: [false, true])
   func endBehindPause(closes: Bool) throws {
     try runLoop { loop, kernel in
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test("Trap 11: an end of file that the engine met with plaintext in hand waits for all of that, and for the pauses")
+  @Test("an end of file that the engine met with plaintext in hand waits for all of that, and for the pauses")
   func endBehindPieces() throws {
     try runLoop { loop, kernel in
       let tls = PlainTLS(piece: 5, piecesPerCall: 1, readsAhead: true)
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test("140: a pause, a close, or an abort in dataReceived is the end of the delivery, with more at hand")
+  @Test("a pause, a close, or an abort in dataReceived is the end of the delivery, with more at hand")
   func stopsBetweenPieces() throws {
     for action in [{ $0.pauseReading() }, { $0.close() }, { $0.abort() }] as [(StreamTransport) -> Void] {
       try runLoop { loop, kernel in
@@ -103,7 +103,7 @@ import Testing
     }
   }
 
-  @Test("248: each piece may be followed by a pause, the goodbye waits behind the last")
+  @Test("each piece may be followed by a pause, the goodbye waits behind the last")
   func pausesAfterEachPiece() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await connect(loop, kernel, PlainTLS(piece: 5, piecesPerCall: 1))

@@ -140,7 +140,7 @@ import Testing
     }
   }
 
-  @Test("240: the peer's end during the handshake is a connection reset for the caller", arguments: [false, true])
+  @Test("the peer's end during the handshake is a connection reset for the caller", arguments: [false, true])
   func resetForCaller(afterHello: Bool) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -167,7 +167,7 @@ import Testing
     }
   }
 
-  @Test("241: a handshake over its time limit is a connection-aborted error, and the socket is closed")
+  @Test("a handshake over its time limit is a connection-aborted error, and the socket is closed")
   func timeLimit() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -191,7 +191,7 @@ import Testing
     }
   }
 
-  @Test("242: cancelling a handshake aborts the connection and reports nothing")
+  @Test("cancelling a handshake aborts the connection and reports nothing")
   func cancellation() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -210,7 +210,7 @@ import Testing
     }
   }
 
-  @Test("242: a cancellation drops the connection also when the handshake is done before the task runs again")
+  @Test("a cancellation drops the connection also when the handshake is done before the task runs again")
   func cancelledAtTheEnd() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -230,7 +230,7 @@ import Testing
     }
   }
 
-  @Test("242: closing a server's clients during their handshakes reports nothing", arguments: [false, true])
+  @Test("closing a server's clients during their handshakes reports nothing", arguments: [false, true])
   func closeDuringHandshake(aborts: Bool) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()

@@ -25,7 +25,7 @@ import Testing
     }
   }
 
-  @Test("251: 25 clients with large payloads all finish")
+  @Test("25 clients with large payloads all finish")
   func manyClients() throws {
     try runLoop { loop, _ in
       let block = pattern(256 << 10)

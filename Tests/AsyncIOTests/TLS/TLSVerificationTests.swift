@@ -29,7 +29,7 @@ import Testing
   ]
 
   @Test(
-    "243: a certificate that is not to be trusted is an error in words; the server's protocol never connects",
+    "a certificate that is not to be trusted is an error in words; the server's protocol never connects",
     arguments: untrusted, [TLSContext.Configuration.Version.tls12, .tls13])
   func rejected(_ test: Case, version: TLSContext.Configuration.Version) throws {
     try runLoop { loop, _ in

@@ -7,7 +7,7 @@ import Testing
 
 /// What is written over TLS: records, water marks, failures.
 @Suite struct TLSWritingTests {
-  @Test("153: water marks count plaintext, strictly above high and at low or less")
+  @Test("water marks count plaintext, strictly above high and at low or less")
   func waterMarks() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -33,7 +33,7 @@ import Testing
     }
   }
 
-  @Test("154: setting limits below what is buffered pauses at once")
+  @Test("setting limits below what is buffered pauses at once")
   func limits() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: true)
@@ -134,7 +134,7 @@ import Testing
     }
   }
 
-  @Test("144: bytes sent a few at a time arrive whole", arguments: [1, 7, 1000])
+  @Test("bytes sent a few at a time arrive whole", arguments: [1, 7, 1000])
   func shortSends(limit: Int) throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel)
@@ -180,7 +180,7 @@ import Testing
     }
   }
 
-  @Test("150: a failing send is told by connectionLost", arguments: [false, true])
+  @Test("a failing send is told by connectionLost", arguments: [false, true])
   func failingSend(later: Bool) throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, smallBuffers: later)
@@ -211,7 +211,7 @@ import Testing
     }
   }
 
-  @Test("170: a protocol's own buffer is filled with plaintext, however small it is", arguments: [1, 100, 100_000])
+  @Test("a protocol's own buffer is filled with plaintext, however small it is", arguments: [1, 100, 100_000])
   func bufferedProtocol(size: Int) throws {
     try runLoop { loop, kernel in
       let recorder = BufferRecorder(size: size)
@@ -243,7 +243,7 @@ import Testing
     }
   }
 
-  @Test("140: a pause stops delivery at once, also of what was decrypted and not yet delivered")
+  @Test("a pause stops delivery at once, also of what was decrypted and not yet delivered")
   func pauseBetweenPieces() throws {
     try runLoop { loop, kernel in
       let recorder = BufferRecorder(size: 10)
@@ -263,7 +263,7 @@ import Testing
     }
   }
 
-  @Test("171: an empty buffer closes the connection with an error that is reported")
+  @Test("an empty buffer closes the connection with an error that is reported")
   func emptyBuffer() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -282,7 +282,7 @@ import Testing
     }
   }
 
-  @Test("139: an error that dataReceived throws closes the connection with it, and is reported")
+  @Test("an error that dataReceived throws closes the connection with it, and is reported")
   func throwingProtocol() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -296,7 +296,7 @@ import Testing
     }
   }
 
-  @Test("256: a file is copied over TLS; without fallback that fails; 254: writes go before and after")
+  @Test("a file is copied over TLS; without fallback that fails; writes go before and after")
   func sendFile() throws {
     try runLoop { loop, kernel in
       let folder = try TemporaryFolder()

@@ -5,7 +5,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct DefaultExecutorTests {
-  @Test("58: the default executor is made when it is first needed, and kept") func lazy() throws {
+  @Test("the default executor is made when it is first needed, and kept") func lazy() throws {
     try runLoop { loop, _ in
       #expect(loop.defaultExecutor == nil)
       let pool = ThreadPoolExecutor(maxWorkers: 1)
@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test("58: close shuts the default executor down without waiting") func close() throws {
+  @Test("close shuts the default executor down without waiting") func close() throws {
     let gate = Gate()
     let ended = DispatchSemaphore(value: 0)
     var pool: ThreadPoolExecutor?
@@ -47,7 +47,7 @@ import Testing
     used.shutdown()
   }
 
-  @Test("57: shutdownDefaultExecutor waits for all work, and the default executor is gone for good") func shutdown()
+  @Test("shutdownDefaultExecutor waits for all work, and the default executor is gone for good") func shutdown()
     throws
   {
     try runLoop { loop, _ in
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test("57: without a default executor there is nothing to wait for, and none is made any more") func shutdownOfNone()
+  @Test("without a default executor there is nothing to wait for, and none is made any more") func shutdownOfNone()
     throws
   {
     try runLoop { loop, _ in
@@ -192,7 +192,7 @@ import Testing
   }
 
   @Test(
-    "Trap 9: a run that is told not to wait ends while work hangs", arguments: [.zero, .milliseconds(3)] as [Duration])
+    "a run that is told not to wait ends while work hangs", arguments: [.zero, .milliseconds(3)] as [Duration])
   func runDoesNotWait(timeout: Duration) throws {
     let gate = Gate()
     let ended = DispatchSemaphore(value: 0)
@@ -223,7 +223,7 @@ import Testing
     }
   }
 
-  @Test("Trap 9: the process ends while work hangs") func processEnds() async {
+  @Test("the process ends while work hangs") func processEnds() async {
     await #expect(processExitsWith: .success) {
       var configuration = EventLoop.Configuration()
       configuration.executorShutdownTimeout = .milliseconds(1)

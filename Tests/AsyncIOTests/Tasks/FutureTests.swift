@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: cancelling a task that awaits ends that await alone")
+  @Test("cancelling a task that awaits ends that await alone")
   func cancelOneWaiter() throws {
     try runLoop { loop, kernel in
       let future = Future<Int>(loop)
@@ -172,7 +172,7 @@ import Testing
     }
   }
 
-  @Test("Trap 17: setting an outcome may be answered by more futures, callbacks and cancellations")
+  @Test("setting an outcome may be answered by more futures, callbacks and cancellations")
   func reentrant() throws {
     try withLoop { loop, kernel in
       let first = Future<Int>(loop)

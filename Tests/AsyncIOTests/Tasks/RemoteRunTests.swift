@@ -28,7 +28,7 @@ import Testing
     #expect(reported.current == 0)
   }
 
-  @Test("Trap 16: cancelling the caller cancels the task on the loop")
+  @Test("cancelling the caller cancels the task on the loop")
   func cancel() async throws {
     let running = LoopThread()
     let begun = OneShot<Bool>()
@@ -68,7 +68,7 @@ import Testing
     await #expect(throws: EventLoopError.closed) { try await remote.run { _ in 1 } }
   }
 
-  @Test("Trap 18: a loop that closes before it gets to the call, or while its task waits, says so")
+  @Test("a loop that closes before it gets to the call, or while its task waits, says so")
   func closesMeanwhile() async throws {
     let running = LoopThread()
     let remote = running.remote
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("Trap 18: a call that a loop never gets to ends with its close", arguments: [false, true])
+  @Test("a call that a loop never gets to ends with its close", arguments: [false, true])
   func neverReached(_ admitted: Bool) async throws {
     let loop = try EventLoop(kernel: TestKernel())
     let remote = loop.remote

@@ -20,7 +20,7 @@ final class CustomExecutor: BlockingExecutor {
 }
 
 @Suite struct RunInExecutorTests {
-  @Test("55: the work runs on another thread, and gives its value or its error") func valueAndError() throws {
+  @Test("the work runs on another thread, and gives its value or its error") func valueAndError() throws {
     try runLoop { loop, _ in
       let own = ThreadIdentity.current
       let other = try await loop.runInExecutor { ThreadIdentity.current }
@@ -87,7 +87,7 @@ final class CustomExecutor: BlockingExecutor {
     }
   }
 
-  @Test("56: cancelling does not interrupt work that runs; the task goes on at once, the late answer is dropped")
+  @Test("cancelling does not interrupt work that runs; the task goes on at once, the late answer is dropped")
   func cancelRunning() throws {
     try runLoop { loop, _ in
       let gate = Gate()
@@ -179,7 +179,7 @@ final class CustomExecutor: BlockingExecutor {
     }
   }
 
-  @Test("45, trap 18: work that outlives its loop makes no call into it") func outlivesLoop() throws {
+  @Test("work that outlives its loop makes no call into it") func outlivesLoop() throws {
     let gate = Gate()
     let ended = DispatchSemaphore(value: 0)
     let pool = ThreadPoolExecutor(maxWorkers: 1)
@@ -259,7 +259,7 @@ final class CustomExecutor: BlockingExecutor {
     }
   }
 
-  @Test("18: on a closed loop it throws") func closedLoop() throws {
+  @Test("on a closed loop it throws") func closedLoop() throws {
     let closed = try EventLoop(kernel: TestKernel())
     closed.close()
     try runLoop { _, _ in

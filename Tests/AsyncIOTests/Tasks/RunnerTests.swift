@@ -171,7 +171,7 @@ import Testing
     #expect(released.value == 1)
   }
 
-  @Test("1: runUntilComplete takes a future, a task or a closure")
+  @Test("runUntilComplete takes a future, a task or a closure")
   func threeForms() throws {
     try withLoop { loop, kernel in
       let future = Future<Int>(loop)
@@ -195,7 +195,7 @@ import Testing
     }
   }
 
-  @Test("3: stopped before its task is done, runUntilComplete fails, and the task goes on in the next run")
+  @Test("stopped before its task is done, runUntilComplete fails, and the task goes on in the next run")
   func stoppedTask() throws {
     try withLoop { loop, kernel in
       let task = loop.createTask {

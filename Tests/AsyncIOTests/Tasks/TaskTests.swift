@@ -35,7 +35,7 @@ import Testing
 
   @concurrent private static func hop() async -> ThreadIdentity { .current }
 
-  @Test("Trap 19: tasks, children, groups, default actors and sleeps stay on the loop's thread")
+  @Test("tasks, children, groups, default actors and sleeps stay on the loop's thread")
   func staysOnThread() throws {
     try runLoop { loop, kernel in
       let home = ThreadIdentity.current
@@ -91,7 +91,7 @@ import Testing
     await running.end()
   }
 
-  @Test("Trap 19: a task that another thread resumes comes back to the loop, which is woken")
+  @Test("a task that another thread resumes comes back to the loop, which is woken")
   func resumedFromElsewhere() throws {
     try runLoop { loop, kernel in
       let home = ThreadIdentity.current
@@ -222,7 +222,7 @@ import Testing
 
   // MARK: Cancellation
 
-  @Test("Trap 16: every await that is cancelled ends at once and leaves nothing behind")
+  @Test("every await that is cancelled ends at once and leaves nothing behind")
   func cancellation() throws {
     try runLoop { loop, kernel in
       let future = Future<Int>(loop)
@@ -255,7 +255,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a cancelled sleep takes its timer with it")
+  @Test("a cancelled sleep takes its timer with it")
   func cancelledTimer() throws {
     try runLoop { loop, kernel in
       let watchdog = try #require(loop.core.nextDeadline())
@@ -268,7 +268,7 @@ import Testing
     }
   }
 
-  @Test("Trap 16: a task that is cancelled from another thread ends on the loop")
+  @Test("a task that is cancelled from another thread ends on the loop")
   func cancelFromElsewhere() throws {
     try runLoop { loop, kernel in
       let home = ThreadIdentity.current

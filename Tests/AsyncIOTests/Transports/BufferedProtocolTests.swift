@@ -39,7 +39,7 @@ private final class BufferedRecorder: Recorder, BufferedProtocol {
 
 @Suite("Transport contract: protocol switching and buffered protocols")
 struct BufferedProtocolTests {
-  @Test("170, 172: bytes land in the protocol's buffer, as often as it takes", arguments: PairKind.allCases)
+  @Test("bytes land in the protocol's buffer, as often as it takes", arguments: PairKind.allCases)
   func fillsBuffer(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let recorder = BufferedRecorder(capacity: 10)
@@ -57,7 +57,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("170: end of file with keep-open, would-block and errors are as for plain ones", arguments: PairKind.allCases)
+  @Test("end of file with keep-open, would-block and errors are as for plain ones", arguments: PairKind.allCases)
   func endsAndErrors(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let recorder = BufferedRecorder(capacity: 100)
@@ -83,7 +83,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("171: an empty buffer, or none, is a fatal error before anything is read", arguments: [false, true])
+  @Test("an empty buffer, or none, is a fatal error before anything is read", arguments: [false, true])
   func emptyBuffer(skipsBody: Bool) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -99,7 +99,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("139: an error of withBuffer or bufferUpdated is reported and closes with it", arguments: [false, true])
+  @Test("an error of withBuffer or bufferUpdated is reported and closes with it", arguments: [false, true])
   func callbackErrors(inUpdate: Bool) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -121,7 +121,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("140: pauseReading inside bufferUpdated stops delivery", arguments: PairKind.allCases)
+  @Test("pauseReading inside bufferUpdated stops delivery", arguments: PairKind.allCases)
   func pause(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let recorder = BufferedRecorder(capacity: 2)
@@ -138,7 +138,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("169: setProtocol redirects what follows, without another connectionMade", arguments: PairKind.allCases)
+  @Test("setProtocol redirects what follows, without another connectionMade", arguments: PairKind.allCases)
   func setProtocol(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (first, peer) = try await kind.transport(loop, kernel)
@@ -167,7 +167,7 @@ struct BufferedProtocolTests {
   }
 
   @Test(
-    "169: whose buffer is filled is told of it, also if it has itself replaced meanwhile", arguments: PairKind.allCases)
+    "whose buffer is filled is told of it, also if it has itself replaced meanwhile", arguments: PairKind.allCases)
   func replacedWhileFilled(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (first, second) = (BufferedRecorder(capacity: 5), Recorder())
@@ -182,7 +182,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("169: from plain to buffered and back, from inside the callbacks", arguments: PairKind.allCases)
+  @Test("from plain to buffered and back, from inside the callbacks", arguments: PairKind.allCases)
   func switchesKind(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       kernel.limit(.receive, toBytes: 3)
@@ -201,7 +201,7 @@ struct BufferedProtocolTests {
     }
   }
 
-  @Test("172: bytes that arrived elsewhere are passed on through the buffer, in pieces")
+  @Test("bytes that arrived elsewhere are passed on through the buffer, in pieces")
   func passesBytesThrough() throws {
     let recorder = BufferedRecorder(capacity: 4)
     try (recorder as any BufferedProtocol).feed(pattern(10))

@@ -7,7 +7,7 @@ import Testing
 struct DatagramQueueTests {
   private func datagram(_ size: Int) -> OutgoingDatagram { OutgoingDatagram(pattern(size), to: nil) }
 
-  @Test("131: datagrams stay in order, and in front until they are removed")
+  @Test("datagrams stay in order, and in front until they are removed")
   func order() {
     var queue = DatagramQueue()
     for size in 1...3 { #expect(queue.append(datagram(size)) == .none) }
@@ -28,7 +28,7 @@ struct DatagramQueueTests {
     #expect(queue.front.first?.bytes == [])
   }
 
-  @Test("153: pause strictly above high, resume at low, in turns")
+  @Test("pause strictly above high, resume at low, in turns")
   func marks() {
     var queue = DatagramQueue()
     #expect(queue.setLimits(high: 20, low: 10) == .none)
@@ -41,7 +41,7 @@ struct DatagramQueueTests {
     #expect(queue.removeFirst(1) == .none)
   }
 
-  @Test("154: limits below the present size pause at once, and above it resume")
+  @Test("limits below the present size pause at once, and above it resume")
   func limits() {
     var queue = DatagramQueue()
     _ = queue.append(datagram(92))
@@ -53,7 +53,7 @@ struct DatagramQueueTests {
     #expect(queue.limits == (16 * 1024, 64 * 1024))
   }
 
-  @Test("161: what is discarded is gone, and nobody is told")
+  @Test("what is discarded is gone, and nobody is told")
   func discard() {
     var queue = DatagramQueue()
     _ = queue.append(datagram(100_000))

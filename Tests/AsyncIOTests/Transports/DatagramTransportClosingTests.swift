@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Datagram transport: protocol, flow control and closing")
 struct DatagramTransportClosingTests {
-  @Test("135: close sends what is queued, then connectionLost(nil)")
+  @Test("close sends what is queued, then connectionLost(nil)")
   func closeFlushes() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -23,7 +23,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("135: nothing is delivered after close, though the queue is still being sent")
+  @Test("nothing is delivered after close, though the queue is still being sent")
   func closeEndsReceiving() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -38,7 +38,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("160, 162, 163: connectionLost comes once and never inline, however often it is closed")
+  @Test("connectionLost comes once and never inline, however often it is closed")
   func lostOnce() throws {
     try runLoop { loop, kernel in
       for end in [
@@ -60,7 +60,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("161: abort drops the queue, also one that close is sending")
+  @Test("abort drops the queue, also one that close is sending")
   func abortDrops() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -80,7 +80,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("151: datagrams after the end are dropped, from the fifth on with a warning")
+  @Test("datagrams after the end are dropped, from the fifth on with a warning")
   func lateSends() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -96,7 +96,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("134, 166: an error that a protocol's method throws is reported, and closes the endpoint with it")
+  @Test("an error that a protocol's method throws is reported, and closes the endpoint with it")
   func protocolErrors() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -127,7 +127,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("153: pause above the high mark, resume at the low one, strictly in turns")
+  @Test("pause above the high mark, resume at the low one, strictly in turns")
   func flowControl() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -154,7 +154,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("153: empty datagrams count too")
+  @Test("empty datagrams count too")
   func emptyOnesCount() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -167,7 +167,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("154, 155: new limits work at once; an error that pauseWriting or resumeWriting throws is only reported")
+  @Test("new limits work at once; an error that pauseWriting or resumeWriting throws is only reported")
   func limitsAndErrors() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -186,7 +186,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("Trap 17: closing inside datagramReceived drops the rest of the batch")
+  @Test("closing inside datagramReceived drops the rest of the batch")
   func closeInBatch() throws {
     try runLoop { loop, kernel in
       for end in [{ $0.close() }, { $0.abort() }] as [(DatagramTransport) -> Void] {
@@ -200,7 +200,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("169: another protocol gets what follows, also of the same batch, without connectionMade")
+  @Test("another protocol gets what follows, also of the same batch, without connectionMade")
   func setProtocol() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -224,7 +224,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("142: what connectionMade sends goes out, and what arrives waits for it to return")
+  @Test("what connectionMade sends goes out, and what arrives waits for it to return")
   func sendInConnectionMade() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -243,7 +243,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("165: protocol, transport and socket are let go of after the end")
+  @Test("protocol, transport and socket are let go of after the end")
   func lifetime() throws {
     try runLoop { loop, kernel in
       weak var recorder: DatagramRecorder?
@@ -267,7 +267,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("Trap 18: a loop that closes takes its open endpoints with it, without a word to them")
+  @Test("a loop that closes takes its open endpoints with it, without a word to them")
   func loopCloses() throws {
     let recorder = DatagramRecorder()
     try withLoop { loop, kernel in

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Datagram transport: sending and receiving")
 struct DatagramTransportTests {
-  @Test("129: a datagram comes with its sender's address; without an address it goes to the connected peer")
+  @Test("a datagram comes with its sender's address; without an address it goes to the connected peer")
   func addresses() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -24,7 +24,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("129: without an address and a peer it is an error, and the endpoint stays open")
+  @Test("without an address and a peer it is an error, and the endpoint stays open")
   func noDestination() throws {
     try runLoop { loop, kernel in
       let endpoint = try await loop.openEndpoint()
@@ -35,7 +35,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("129: IPv6")
+  @Test("IPv6")
   func ipv6() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint(host: "::1")
@@ -63,7 +63,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("Trap 10: a datagram that is too long is reported, not swallowed, and the endpoint stays open")
+  @Test("a datagram that is too long is reported, not swallowed, and the endpoint stays open")
   func tooLong() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -77,7 +77,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("132, trap 10: an empty datagram is sent and received, also from the queue; it is not the end")
+  @Test("an empty datagram is sent and received, also from the queue; it is not the end")
   func empty() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -93,7 +93,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("131: what would block is queued as a private copy with its address, and sent in order")
+  @Test("what would block is queued as a private copy with its address, and sent in order")
   func queue() throws {
     try runLoop { loop, kernel in
       let first = try await loop.openEndpoint()
@@ -122,7 +122,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("131: a retry that fails puts the datagram back in front, and one that takes a part leaves the rest")
+  @Test("a retry that fails puts the datagram back in front, and one that takes a part leaves the rest")
   func retry() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -140,7 +140,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("131: more than one batch is queued and arrives in order")
+  @Test("more than one batch is queued and arrives in order")
   func manyBatches() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -154,7 +154,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("133: a port that refuses is told to errorReceived, and the endpoint stays open")
+  @Test("a port that refuses is told to errorReceived, and the endpoint stays open")
   func refused() throws {
     try runLoop { loop, kernel in
       let server = try await loop.openEndpoint()
@@ -172,7 +172,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("133: an error of receiving is told, and what comes next is received")
+  @Test("an error of receiving is told, and what comes next is received")
   func receiveError() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -192,7 +192,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("133: an error while the queue is sent costs the datagram that it is about, and no other")
+  @Test("an error while the queue is sent costs the datagram that it is about, and no other")
   func queuedError() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -206,7 +206,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("133: a datagram from the queue that is too long is reported, and the ones around it arrive")
+  @Test("a datagram from the queue that is too long is reported, and the ones around it arrive")
   func queuedTooLong() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -221,7 +221,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("Trap 17: an error that is answered by the same error does not call itself")
+  @Test("an error that is answered by the same error does not call itself")
   func errorInError() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -239,7 +239,7 @@ struct DatagramTransportTests {
     }
   }
 
-  @Test("Trap 13: a flood gets one batch of each tick, and arrives in order")
+  @Test("a flood gets one batch of each tick, and arrives in order")
   func boundedShare() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()

@@ -223,7 +223,7 @@ struct PipeConnectingTests {
     }
   }
 
-  @Test("21: a loop that closes lets go of its pipes, and says so in debug mode")
+  @Test("a loop that closes lets go of its pipes, and says so in debug mode")
   func loopCloses() throws {
     var reader: ReadRecorder? = ReadRecorder()
     var writer: WriteRecorder? = WriteRecorder()

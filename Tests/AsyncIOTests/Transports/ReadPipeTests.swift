@@ -7,7 +7,7 @@ import Testing
 @Suite("Read pipe transport")
 struct ReadPipeTests {
   @Test(
-    "183: connectionMade, data, the end of file, then connectionLost without an error", arguments: PipeKind.allCases)
+    "connectionMade, data, the end of file, then connectionLost without an error", arguments: PipeKind.allCases)
   func lifeCycle(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.reader(loop, kernel)
@@ -26,7 +26,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("Trap 3: what was written before the hang-up is delivered before the end", arguments: PipeKind.allCases)
+  @Test("what was written before the hang-up is delivered before the end", arguments: PipeKind.allCases)
   func drainsBeforeTheEnd(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       // A terminal holds little.
@@ -52,7 +52,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("185: a read error is reported and closes", arguments: [PipeKind.pipe, .fifo, .socketPair])
+  @Test("a read error is reported and closes", arguments: [PipeKind.pipe, .fifo, .socketPair])
   func readError(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -67,7 +67,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("185: a terminal's EIO is its end, and no error")
+  @Test("a terminal's EIO is its end, and no error")
   func terminalEnd() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -81,7 +81,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("185: another error of a terminal is one")
+  @Test("another error of a terminal is one")
   func terminalError() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -106,7 +106,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("186: while reading is paused nothing is delivered, not even the end", arguments: PipeKind.allCases)
+  @Test("while reading is paused nothing is delivered, not even the end", arguments: PipeKind.allCases)
   func pauses(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.reader(loop, kernel)
@@ -127,7 +127,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("186: pause and resume are harmless after close, and close after the end", arguments: [true, false])
+  @Test("pause and resume are harmless after close, and close after the end", arguments: [true, false])
   func lateCalls(afterLoss: Bool) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.pipe.reader(loop, kernel)
@@ -146,7 +146,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("Trap 17: closing while data is delivered ends delivery")
+  @Test("closing while data is delivered ends delivery")
   func closesInsideData() throws {
     try runLoop { loop, kernel in
       kernel.limit(.read, toBytes: 3)
@@ -160,7 +160,7 @@ struct ReadPipeTests {
     }
   }
 
-  @Test("Trap 5: a transport that is closed in connectionMade reads nothing")
+  @Test("a transport that is closed in connectionMade reads nothing")
   func closesInsideMade() throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try PipeKind.pipe.open()

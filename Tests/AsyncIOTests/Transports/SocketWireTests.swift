@@ -26,7 +26,7 @@ import Testing
 
   // MARK: From the peer
 
-  @Test("Trap 11: bytes that somebody else received come before the socket's, in their order, and without a report")
+  @Test("bytes that somebody else received come before the socket's, in their order, and without a report")
   func earlyBytes() throws {
     try withWire { wire, kernel, peer in
       #expect(!wire.hasEarlyBytes)

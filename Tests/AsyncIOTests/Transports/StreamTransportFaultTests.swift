@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Stream transport: extra information and failing system calls")
 struct StreamTransportFaultTests {
-  @Test("168: sockname, peername and socket are there in connectionMade", arguments: PairKind.allCases)
+  @Test("sockname, peername and socket are there in connectionMade", arguments: PairKind.allCases)
   func extraInfo(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (near, far) = try await kind.make(loop, kernel)
@@ -31,7 +31,7 @@ struct StreamTransportFaultTests {
     }
   }
 
-  @Test("168: a failed query gives nil, or the default")
+  @Test("a failed query gives nil, or the default")
   func failedQueries() throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -126,7 +126,7 @@ struct StreamTransportFaultTests {
     }
   }
 
-  @Test("158: write after writeEOF is a programmer error that says so")
+  @Test("write after writeEOF is a programmer error that says so")
   func writeAfterWriteEOF() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try runLoop { loop, kernel in
@@ -139,7 +139,7 @@ struct StreamTransportFaultTests {
     #expect(text.contains("StreamTransport.write: called after writeEOF()"))
   }
 
-  @Test("154: impossible limits are a programmer error that says so")
+  @Test("impossible limits are a programmer error that says so")
   func impossibleLimits() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       try runLoop { loop, kernel in

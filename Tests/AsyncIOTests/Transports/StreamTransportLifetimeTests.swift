@@ -21,7 +21,7 @@ private final class Watched {
 
 @Suite("Stream transport and server: lifetime")
 struct StreamTransportLifetimeTests {
-  @Test("165: protocol and transport are let go of after the end, however it came", arguments: PairKind.allCases)
+  @Test("protocol and transport are let go of after the end, however it came", arguments: PairKind.allCases)
   func afterTheEnd(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let watched = Watched()
@@ -48,7 +48,7 @@ struct StreamTransportLifetimeTests {
     }
   }
 
-  @Test("165: server, connections and factory are let go of after the end")
+  @Test("server, connections and factory are let go of after the end")
   func server() throws {
     try runLoop { loop, kernel in
       let watched = Watched()
@@ -82,7 +82,7 @@ struct StreamTransportLifetimeTests {
     }
   }
 
-  @Test("Trap 18: loop.close() with open connections and servers releases all, and closes every descriptor")
+  @Test("loop.close() with open connections and servers releases all, and closes every descriptor")
   func loopCloses() throws {
     CapturedLog.install()
     let watched = Watched()
@@ -138,7 +138,7 @@ struct StreamTransportLifetimeTests {
     #expect(watched.living == [])
   }
 
-  @Test("Trap 18: with debug on, a connection that is open when the loop closes is reported")
+  @Test("with debug on, a connection that is open when the loop closes is reported")
   func openConnectionIsReported() throws {
     try withLoop { loop, kernel in
       loop.debug = true

@@ -49,7 +49,7 @@ struct StreamTransportReentrancyTests {
     var isSet = false
   }
 
-  @Test("140, Trap 5: a pause holds back an event of the same batch")
+  @Test("a pause holds back an event of the same batch")
   func pauseOther() throws {
     try runLoop { loop, kernel in
       let two = try await Two(loop, kernel)
@@ -65,7 +65,7 @@ struct StreamTransportReentrancyTests {
   }
 
   @Test(
-    "143, Trap 17: a close or abort of another connection drops its event of the same batch", arguments: [false, true])
+    "a close or abort of another connection drops its event of the same batch", arguments: [false, true])
   func closeOther(aborts: Bool) throws {
     try runLoop { loop, kernel in
       let two = try await Two(loop, kernel)
@@ -81,7 +81,7 @@ struct StreamTransportReentrancyTests {
     }
   }
 
-  @Test("169: another connection's new protocol gets its event of the same batch")
+  @Test("another connection's new protocol gets its event of the same batch")
   func switchOther() throws {
     try runLoop { loop, kernel in
       let two = try await Two(loop, kernel)
@@ -95,7 +95,7 @@ struct StreamTransportReentrancyTests {
     }
   }
 
-  @Test("Trap 2: a descriptor number's next owner does not get the event of its previous one")
+  @Test("a descriptor number's next owner does not get the event of its previous one")
   func numberIsUsedAgain() throws {
     try runLoop { loop, kernel in
       let (first, firstPeer) = try await PairKind.socketPair.transport(loop, kernel)
@@ -131,7 +131,7 @@ struct StreamTransportReentrancyTests {
     }
   }
 
-  @Test("Trap 2: connections that follow one another under one number get their own bytes only")
+  @Test("connections that follow one another under one number get their own bytes only")
   func churn() throws {
     try runLoop { loop, kernel in
       var numbers: [Int32] = []
@@ -151,7 +151,7 @@ struct StreamTransportReentrancyTests {
     }
   }
 
-  @Test("Trap 17: a callback may stop the loop, start connections and cancel handles")
+  @Test("a callback may stop the loop, start connections and cancel handles")
   func anything() throws {
     try withLoop { loop, kernel in
       let recorder = Recorder()
@@ -189,7 +189,7 @@ struct StreamTransportReentrancyTests {
     }
   }
 
-  @Test("Trap 13: a chatty peer starves neither another connection nor a timer nor a callback")
+  @Test("a chatty peer starves neither another connection nor a timer nor a callback")
   func fairness() throws {
     try runLoop { loop, kernel in
       let (chatty, chattyPeer) = try await PairKind.socketPair.transport(loop, kernel)

@@ -97,7 +97,7 @@ struct StreamTransportStateTests {
     #expect(seen.count >= 40)
   }
 
-  @Test("142: nothing is read before the transport has started, whatever was asked for")
+  @Test("nothing is read before the transport has started, whatever was asked for")
   func readsOnlyAfterStart() {
     var state = StreamTransportState()
     state.resumeReading()
@@ -110,7 +110,7 @@ struct StreamTransportStateTests {
     #expect(state.interest(hasUnsentBytes: false) == .read)
   }
 
-  @Test("162: the end is asked for once, by whatever events it is reached")
+  @Test("the end is asked for once, by whatever events it is reached")
   func endsOnce() {
     let ways: [[Event]] = [
       [.close, .close, .end], [.closeWithUnsent, .lastByteWasSent, .end], [.closeWithUnsent, .end, .lastByteWasSent],
@@ -125,7 +125,7 @@ struct StreamTransportStateTests {
     }
   }
 
-  @Test("157, 158: the write side is shut once, after the last byte, and not at all when it is closed meanwhile")
+  @Test("the write side is shut once, after the last byte, and not at all when it is closed meanwhile")
   func shutsOnce() {
     var state = StreamTransportState()
     state.didStart()

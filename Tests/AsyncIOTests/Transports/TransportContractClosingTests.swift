@@ -7,7 +7,7 @@ import Testing
 @Suite("Transport contract: closing")
 struct TransportContractClosingTests {
   @Test(
-    "157, Trap 4: writeEOF flushes to a slow reader before it shuts down; reading goes on", arguments: PairKind.allCases
+    "writeEOF flushes to a slow reader before it shuts down; reading goes on", arguments: PairKind.allCases
   )
   func writeEOF(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
@@ -34,7 +34,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("158: writeEOF with nothing buffered shuts down at once, and twice is once", arguments: PairKind.allCases)
+  @Test("writeEOF with nothing buffered shuts down at once, and twice is once", arguments: PairKind.allCases)
   func writeEOFAtOnce(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -49,7 +49,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("157: writeEOF, then close, while bytes wait: all of them arrive, then the end", arguments: PairKind.allCases)
+  @Test("writeEOF, then close, while bytes wait: all of them arrive, then the end", arguments: PairKind.allCases)
   func writeEOFThenClose(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -63,7 +63,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("157: a failing shutdown is left to reading to notice", arguments: PairKind.allCases)
+  @Test("a failing shutdown is left to reading to notice", arguments: PairKind.allCases)
   func failingShutdown(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -75,7 +75,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("159: close stops reading at once, sends the whole buffer, then reports", arguments: PairKind.allCases)
+  @Test("close stops reading at once, sends the whole buffer, then reports", arguments: PairKind.allCases)
   func closeFlushes(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -96,7 +96,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("161: abort drops the buffer, also one that close is flushing", arguments: PairKind.allCases, [false, true])
+  @Test("abort drops the buffer, also one that close is flushing", arguments: PairKind.allCases, [false, true])
   func abort(_ kind: PairKind, afterClose: Bool) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -121,7 +121,7 @@ struct TransportContractClosingTests {
     Ending.allCases.flatMap { second in Ending.allCases.map { [first, second, $0] } }
   }
 
-  @Test("160, 162: connectionLost once and never inline, in all orders of three endings", arguments: PairKind.allCases)
+  @Test("connectionLost once and never inline, in all orders of three endings", arguments: PairKind.allCases)
   func allOrders(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -167,7 +167,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("160: connectionLost is not inline, from whatever callback the end is asked for", arguments: PairKind.allCases)
+  @Test("connectionLost is not inline, from whatever callback the end is asked for", arguments: PairKind.allCases)
   func endsFromCallbacks(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       enum Place: CaseIterable { case made, data, eof, pause, resume }
@@ -210,7 +210,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("162: an error of connectionMade is reported, closes with it, and connectionLost follows")
+  @Test("an error of connectionMade is reported, closes with it, and connectionLost follows")
   func connectionMadeThrows() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -226,7 +226,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("165: an error of connectionLost is reported, and everything is let go of all the same")
+  @Test("an error of connectionLost is reported, and everything is let go of all the same")
   func connectionLostThrows() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -243,7 +243,7 @@ struct TransportContractClosingTests {
     }
   }
 
-  @Test("163: isClosing is true from close or abort on", arguments: PairKind.allCases)
+  @Test("isClosing is true from close or abort on", arguments: PairKind.allCases)
   func isClosing(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       for aborts in [false, true] {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Transport contract: reading")
 struct TransportContractReadingTests {
-  @Test("136: all bytes arrive, in order, in pieces of 1 byte to 256 KiB", arguments: PairKind.allCases)
+  @Test("all bytes arrive, in order, in pieces of 1 byte to 256 KiB", arguments: PairKind.allCases)
   func deliversEverything(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -21,7 +21,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("136: would-block on receive is silent, single bytes arrive as well", arguments: PairKind.allCases)
+  @Test("would-block on receive is silent, single bytes arrive as well", arguments: PairKind.allCases)
   func shortReads(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -36,7 +36,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("137: a read error ends the connection with that error", arguments: PairKind.allCases)
+  @Test("a read error ends the connection with that error", arguments: PairKind.allCases)
   func readError(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -51,7 +51,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("137: a peer's reset is a reset", arguments: [PairKind.tcp, .tcpOverIPv6])
+  @Test("a peer's reset is a reset", arguments: [PairKind.tcp, .tcpOverIPv6])
   func reset(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -65,7 +65,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("138: end of file closes by default, after what is buffered went out", arguments: PairKind.allCases)
+  @Test("end of file closes by default, after what is buffered went out", arguments: PairKind.allCases)
   func endOfFileCloses(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -82,7 +82,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("138, Trap 4: after end of file with keep-open reading stops and writing goes on", arguments: PairKind.allCases)
+  @Test("after end of file with keep-open reading stops and writing goes on", arguments: PairKind.allCases)
   func endOfFileKeepsOpen(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -109,7 +109,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("Trap 3: what arrived before a hang-up is delivered before the end", arguments: PairKind.allCases)
+  @Test("what arrived before a hang-up is delivered before the end", arguments: PairKind.allCases)
   func drainsBeforeTheEnd(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -127,7 +127,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("Trap 3: a hang-up does not spin the loop while reading is paused", arguments: PairKind.allCases)
+  @Test("a hang-up does not spin the loop while reading is paused", arguments: PairKind.allCases)
   func pausedHangUpDoesNotSpin(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -144,7 +144,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("139: an error of dataReceived or eofReceived is reported and closes with it", arguments: PairKind.allCases)
+  @Test("an error of dataReceived or eofReceived is reported and closes with it", arguments: PairKind.allCases)
   func callbackErrors(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
@@ -170,7 +170,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("140: pauseReading inside dataReceived stops delivery until resumeReading", arguments: PairKind.allCases)
+  @Test("pauseReading inside dataReceived stops delivery until resumeReading", arguments: PairKind.allCases)
   func pauseAndResume(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -191,7 +191,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("140: a pause and a resume before the next poll lose nothing", arguments: PairKind.allCases)
+  @Test("a pause and a resume before the next poll lose nothing", arguments: PairKind.allCases)
   func pauseThenResumeAtOnce(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -204,7 +204,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("142: pauseReading inside connectionMade holds back what is there already", arguments: PairKind.allCases)
+  @Test("pauseReading inside connectionMade holds back what is there already", arguments: PairKind.allCases)
   func pauseInConnectionMade(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (near, far) = try await kind.make(loop, kernel)
@@ -222,7 +222,7 @@ struct TransportContractReadingTests {
     }
   }
 
-  @Test("143: no data after close or abort, also from inside dataReceived", arguments: PairKind.allCases)
+  @Test("no data after close or abort, also from inside dataReceived", arguments: PairKind.allCases)
   func noDataAfterClose(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       for aborts in [false, true] {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Transport contract: writing and flow control")
 struct TransportContractWritingTests {
-  @Test("144: a write into an empty buffer is one direct send, without write interest", arguments: PairKind.allCases)
+  @Test("a write into an empty buffer is one direct send, without write interest", arguments: PairKind.allCases)
   func sendsDirectly(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -23,7 +23,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("144: only the unsent tail is buffered, and goes out when there is room", arguments: PairKind.allCases)
+  @Test("only the unsent tail is buffered, and goes out when there is room", arguments: PairKind.allCases)
   func buffersTheTail(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -37,7 +37,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("145: would-block buffers everything; one byte at a time keeps the order", arguments: PairKind.allCases)
+  @Test("would-block buffers everything; one byte at a time keeps the order", arguments: PairKind.allCases)
   func shortWrites(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -58,7 +58,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("146: what is written while bytes wait comes after them", arguments: PairKind.allCases)
+  @Test("what is written while bytes wait comes after them", arguments: PairKind.allCases)
   func keepsOrder(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -101,7 +101,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("147: an empty write makes no call, and the caller's buffer is copied only as far as it has to wait")
+  @Test("an empty write makes no call, and the caller's buffer is copied only as far as it has to wait")
   func emptyWriteAndCallersBuffer() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
@@ -126,7 +126,7 @@ struct TransportContractWritingTests {
   }
 
   @Test(
-    "150, 160: a send error drops the buffer and schedules connectionLost with it; write does not throw",
+    "a send error drops the buffer and schedules connectionLost with it; write does not throw",
     arguments: PairKind.allCases, [Errno.brokenPipe, .connectionReset])
   func sendError(_ kind: PairKind, _ code: Errno) throws {
     try runLoop { loop, kernel in
@@ -149,7 +149,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("150: a send error while the buffer is flushed", arguments: PairKind.allCases)
+  @Test("a send error while the buffer is flushed", arguments: PairKind.allCases)
   func flushError(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, _) = try await kind.transport(loop, kernel)
@@ -164,7 +164,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("150, 167, Trap 15: a peer that resets in the middle of a write", arguments: [PairKind.tcp, .tcpOverIPv6])
+  @Test("a peer that resets in the middle of a write", arguments: [PairKind.tcp, .tcpOverIPv6])
   func resetWhileWriting(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -179,7 +179,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("167: writing to a closed peer ends the connection, not the process", arguments: PairKind.allCases)
+  @Test("writing to a closed peer ends the connection, not the process", arguments: PairKind.allCases)
   func writeToClosedPeer(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -196,7 +196,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("151: writes after the end are dropped, from the fifth on with a warning")
+  @Test("writes after the end are dropped, from the fifth on with a warning")
   func lateWrites() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
@@ -216,7 +216,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("153, 155: pause above high, resume at low, strictly in turn", arguments: PairKind.allCases)
+  @Test("pause above high, resume at low, strictly in turn", arguments: PairKind.allCases)
   func flowControl(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel)
@@ -244,7 +244,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("153: a writer that obeys meets a slow reader, and everything arrives", arguments: PairKind.allCases)
+  @Test("a writer that obeys meets a slow reader, and everything arrives", arguments: PairKind.allCases)
   func obedientWriter(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.transport(loop, kernel, smallBuffers: true)
@@ -282,7 +282,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("154: limits take effect at once, also by pausing inline", arguments: PairKind.allCases)
+  @Test("limits take effect at once, also by pausing inline", arguments: PairKind.allCases)
   func limitsAtOnce(_ kind: PairKind) throws {
     try runLoop { loop, kernel in
       let (recorder, _) = try await kind.transport(loop, kernel)
@@ -304,7 +304,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("155: an error in pauseWriting or resumeWriting is reported, and the transport stays open")
+  @Test("an error in pauseWriting or resumeWriting is reported, and the transport stays open")
   func flowControlErrors() throws {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()

@@ -37,7 +37,7 @@ struct WriteBufferTests {
     return bytes
   }
 
-  @Test("144, 146, 153: random operations against an array", arguments: 0..<12 as Range<UInt64>)
+  @Test("random operations against an array", arguments: 0..<12 as Range<UInt64>)
   func randomOperations(seed: UInt64) throws {
     var random = Random(state: seed)
     let source = pattern(40_000)
@@ -91,7 +91,7 @@ struct WriteBufferTests {
     #expect(buffer.isEmpty && buffer.front.isEmpty && buffer.firstOffset == 0)
   }
 
-  @Test("153: pause strictly above high, resume at low")
+  @Test("pause strictly above high, resume at low")
   func marksAreExact() {
     var buffer = WriteBuffer()
     #expect(buffer.setLimits(high: 10, low: 4) == .none)
@@ -104,7 +104,7 @@ struct WriteBufferTests {
     #expect(buffer.consume(4) == .none)
   }
 
-  @Test("153: with marks of zero any byte pauses, and the last one resumes")
+  @Test("with marks of zero any byte pauses, and the last one resumes")
   func zeroMarks() {
     var buffer = WriteBuffer()
     #expect(buffer.setLimits(high: 0, low: nil) == .none)
@@ -112,7 +112,7 @@ struct WriteBufferTests {
     #expect(buffer.consume(1) == .resume)
   }
 
-  @Test("154: limits take effect at once, and have defaults")
+  @Test("limits take effect at once, and have defaults")
   func limits() {
     var buffer = WriteBuffer()
     #expect(buffer.low == 16 * 1024 && buffer.high == 64 * 1024)
@@ -132,7 +132,7 @@ struct WriteBufferTests {
     #expect(buffer.front.count == 2)
   }
 
-  @Test("147: a write of nothing leaves no chunk")
+  @Test("a write of nothing leaves no chunk")
   func emptyAppend() {
     var buffer = WriteBuffer()
     #expect(buffer.append([UInt8]().span) == .none)
@@ -140,7 +140,7 @@ struct WriteBufferTests {
     #expect(buffer.front.isEmpty)
   }
 
-  @Test("161: dropping what is left says nothing to the protocol, and does not pause it again")
+  @Test("dropping what is left says nothing to the protocol, and does not pause it again")
   func discardIsSilent() {
     var buffer = WriteBuffer()
     _ = buffer.setLimits(high: 1, low: 0)

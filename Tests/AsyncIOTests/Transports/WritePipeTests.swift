@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Write pipe transport")
 struct WritePipeTests {
-  @Test("188: the reader's going away is noticed without a write", arguments: PipeKind.watchingTheReader)
+  @Test("the reader's going away is noticed without a write", arguments: PipeKind.watchingTheReader)
   func noticesTheEnd(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.writer(loop, kernel)
@@ -20,7 +20,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("188: with bytes buffered, the reader's going away is a broken pipe", arguments: PipeKind.allCases)
+  @Test("with bytes buffered, the reader's going away is a broken pipe", arguments: PipeKind.allCases)
   func brokenPipe(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (reading, writing) = try kind.open()
@@ -49,7 +49,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("189: bytes arrive in order, through partial writes and flow control", arguments: PipeKind.allCases)
+  @Test("bytes arrive in order, through partial writes and flow control", arguments: PipeKind.allCases)
   func arrives(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       // More than any of them holds; putting the parts together costs the square of it.
@@ -70,7 +70,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("189: several chunks go out by one call", arguments: [PipeKind.pipe, .socketPair])
+  @Test("several chunks go out by one call", arguments: [PipeKind.pipe, .socketPair])
   func gathers(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.writer(loop, kernel)
@@ -83,7 +83,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("189: a write that would block is buffered", arguments: [Errno.wouldBlock, .noBufferSpace])
+  @Test("a write that would block is buffered", arguments: [Errno.wouldBlock, .noBufferSpace])
   func wouldBlock(_ code: Errno) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
@@ -104,7 +104,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("189: writes after close are ignored, then warned about")
+  @Test("writes after close are ignored, then warned about")
   func lateWrites() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
@@ -122,7 +122,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("190: close and writeEOF flush first, then connectionLost comes without an error", arguments: [true, false])
+  @Test("close and writeEOF flush first, then connectionLost comes without an error", arguments: [true, false])
   func closes(byEOF: Bool) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
@@ -140,7 +140,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("190: abort drops what is buffered", arguments: PipeKind.allCases)
+  @Test("abort drops what is buffered", arguments: PipeKind.allCases)
   func aborts(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.writer(loop, kernel)
@@ -156,7 +156,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("Trap 15: a write to a pipe without reader is an error, never a signal", arguments: PipeKind.watchingTheReader)
+  @Test("a write to a pipe without reader is an error, never a signal", arguments: PipeKind.watchingTheReader)
   func noSignal(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await kind.writer(loop, kernel)
@@ -192,7 +192,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("Trap 3: a terminal that hangs up while bytes wait ends, and does not spin")
+  @Test("a terminal that hangs up while bytes wait ends, and does not spin")
   func terminalHangsUp() throws {
     try runLoop { loop, kernel in
       // The master's side: its writes wait for a program that reads the terminal.
@@ -223,7 +223,7 @@ struct WritePipeTests {
     }
   }
 
-  @Test("Trap 17: closing and aborting inside the protocol's methods", arguments: ["pause", "resume", "made"])
+  @Test("closing and aborting inside the protocol's methods", arguments: ["pause", "resume", "made"])
   func closesInside(_ method: String) throws {
     try runLoop { loop, kernel in
       let recorder = WriteRecorder()
