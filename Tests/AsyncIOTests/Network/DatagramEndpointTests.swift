@@ -39,7 +39,7 @@ struct DatagramEndpointTests {
       #expect(server.transport.remoteAddress == nil)
       #expect(server.transport.getExtraInfo(.peername, default: .unnamed) == .unnamed)
       let descriptor = try #require(client.transport.getExtraInfo(.socket)).descriptor
-      // 66: the descriptor is the transport's.
+      // The descriptor is the transport's.
       let error = await thrown { try loop.addReader(descriptor) {} }
       #expect((error as? EventLoopError)?.code == .descriptorInUse)
       try await loop.close(server, client)
@@ -81,7 +81,7 @@ struct DatagramEndpointTests {
       kernel.inject(.addressNotAvailable, into: .bind)
       let other = try await loop.createDatagramEndpoint(DatagramRecorder.init, localAddress: ("both", 0)).protocol
       #expect(other.address.family == .ipv4)
-      // 127: where all fail, the first error surfaces.
+      // Where all fail, the first error surfaces.
       kernel.inject(.addressNotAvailable, into: .bind)
       kernel.inject(.permissionDenied, into: .bind)
       let error = try await ioError {

@@ -186,7 +186,7 @@ struct DatagramTransportTests {
       client.transport.sendTo("after nothing")
       try await loop.until { server.datagrams.count == 2 }
       #expect(server.errors.count == 1, "would-block is silent")
-      // 166: an error of the system is none for the exception handler.
+      // An error of the system is none for the exception handler.
       #expect(errors.messages == [])
       try await loop.close(server, client)
     }
