@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import AsyncIO
 import Synchronization
 
 /// The jobs that this process can do for another.
@@ -11,7 +12,7 @@ enum JobRegistry {
   static func register(_ jobs: [any ProcessJob.Type]) {
     let added = jobs.map { ($0.jobName, runner(for: $0)) }
     for (name, _) in added {
-      precondition(
+      require(
         !name.isEmpty && name.utf8.count < 1 << 16 && !name.contains("(unknown context at "),
         "ProcessJob: \"\(name)\" has no name that is the same in every process; give it a jobName")
     }

@@ -42,7 +42,7 @@ public final class ProcessPoolExecutor {
     _ loop: EventLoop, maxWorkers: Int? = nil, executable: FilePath? = nil, startTimeout: Duration = .seconds(10)
   ) throws(ProcessPoolError) {
     let limit = maxWorkers ?? Environment.processorCount
-    precondition(limit > 0, "ProcessPoolExecutor: maxWorkers must be above zero")
+    require(limit > 0, "ProcessPoolExecutor: maxWorkers must be above zero")
     if executable == nil, JobRegistry.isEmpty {
       throw ProcessPoolError(
         .notServing, "ProcessPoolExecutor: call ProcessPoolExecutor.serveIfWorker first thing in main")
@@ -104,7 +104,7 @@ public final class ProcessPoolExecutor {
     case .failure: throw try Coding.decode(RemoteJobError.self, from: answer.body)
     case .unregistered: throw ProcessPoolError.unregistered(Job.jobName)
     case .tooLarge: throw ProcessPoolError.tooLarge
-    case .hello, .job: preconditionFailure("a worker's answer is none")
+    case .hello, .job: misuse("a worker's answer is none")
     }
   }
 

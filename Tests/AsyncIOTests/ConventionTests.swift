@@ -33,6 +33,13 @@ import Testing
       of: try Regex(#"\bimport (struct |class |func )?Foundation"#), in: SourceFile.all(in: "Sources/AsyncIO"))
   }
 
+  @Test("A mistake of the program ends it with a sentence, which the standard library's checks drop when optimised")
+  func sentencesOfTraps() throws {
+    try findNone(
+      of: try Regex(#"\b(precondition(Failure)?|assert(ionFailure)?|fatalError)\("#),
+      in: SourceFile.all(in: "Sources").filter { $0.path.hasSuffix(".swift") && !$0.path.hasSuffix("/Misuse.swift") })
+  }
+
   @Test("One file uses what the standard library does not promise")
   func standardLibrarySPI() throws {
     let files = try SourceFile.all(in: "Sources").filter { !$0.path.hasSuffix("AsyncIO/Loop/LoopAdoption.swift") }

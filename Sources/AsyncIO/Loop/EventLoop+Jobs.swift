@@ -17,7 +17,7 @@ extension EventLoop {
     case .adoptedMain: job.run(on: LoopAdoption.mainExecutor)
     case .adoptedDefault: job.run(on: LoopAdoption.defaultExecutor)
     case .nobody: job.runWithoutExecutor()
-    case .task, .serial: preconditionFailure("a job of a loop's own executor can run on that loop only")
+    case .task, .serial: misuse("a job of a loop's own executor can run on that loop only")
     }
   }
 

@@ -42,7 +42,7 @@ extension EventLoop {
     do throws(Errno) {
       try poller.wait(timeout: blocks ? timeout : 0, into: &events)
     } catch {
-      preconditionFailure("the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
+      misuse("the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
     }
     if blocks { core.mailbox.didWake() }
     core.admitMessages()

@@ -115,7 +115,7 @@ public final class EventLoop {
   /// open lose their descriptors without being told. The default executor is shut down, and not waited for. Closing twice
   /// does nothing; closing a running loop is a programmer error.
   public func close() {
-    precondition(!isRunning, "EventLoop.close(): the loop is running; stop it first")
+    require(!isRunning, "EventLoop.close(): the loop is running; stop it first")
     guard !isClosed else { return }
     tearDown()
   }
@@ -196,7 +196,7 @@ public final class EventLoop {
   @inline(__always)
   func check(_ method: StaticString) {
     checkThread(method)
-    if core.isClosed { preconditionFailure("EventLoop.\(method): the event loop is closed") }
+    if core.isClosed { misuse("EventLoop.\(method): the event loop is closed") }
   }
 
   @inline(__always)
@@ -207,7 +207,7 @@ public final class EventLoop {
 
   @inline(never)
   private static func trapForeignThread(_ method: StaticString) -> Never {
-    preconditionFailure(
+    misuse(
       "EventLoop.\(method): called from another thread than the loop's own; use loop.remote from other threads")
   }
 }

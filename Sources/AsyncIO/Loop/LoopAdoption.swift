@@ -134,7 +134,7 @@ private final class AdoptedMainExecutor: MainExecutor {
   }
 
   func stop() {
-    preconditionFailure("MainActor's executor cannot be stopped")
+    misuse("MainActor's executor cannot be stopped")
   }
 
   var isMainExecutor: Bool { true }
@@ -142,7 +142,7 @@ private final class AdoptedMainExecutor: MainExecutor {
   func isIsolatingCurrentContext() -> Bool? { LoopAdoption.isOnBoundThread }
 
   func checkIsolated() {
-    precondition(LoopAdoption.isOnBoundThread, "this code belongs to MainActor, which runs on the main event loop")
+    require(LoopAdoption.isOnBoundThread, "this code belongs to MainActor, which runs on the main event loop")
   }
 }
 
@@ -185,7 +185,7 @@ extension DurationProtocol {
   /// bring its own `sleep`.
   fileprivate var ordinary: Duration {
     guard let duration = self as? Duration else {
-      preconditionFailure("a clock whose durations are \(Self.self) cannot sleep on an event loop")
+      misuse("a clock whose durations are \(Self.self) cannot sleep on an event loop")
     }
     return duration
   }

@@ -25,7 +25,7 @@ final class LoopSerialExecutor: SerialExecutor {
   }
 
   func checkIsolated() {
-    precondition(door.isOnLoopThread, "this code belongs to the thread of its event loop")
+    require(door.isOnLoopThread, "this code belongs to the thread of its event loop")
   }
 
   func isIsolatingCurrentContext() -> Bool? { door.isOnLoopThread }

@@ -78,7 +78,7 @@ public final class StreamReader {
 
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: Span<UInt8>) {
-    precondition(!hasEnded, "StreamReader.feedData: called after feedEOF")
+    require(!hasEnded, "StreamReader.feedData: called after feedEOF")
     guard bytes.count > 0 else { return }
     buffer.append(bytes)
     wake()

@@ -64,7 +64,7 @@ import SystemPackage
 
   /// Who sent a datagram of the last call.
   package func sender(_ index: Int) -> SocketAddress {
-    precondition(index < count)
+    require(index < count, "the batch has no datagram \(index)")
     // A sender that is bound to nothing comes without an address.
     return unsafe SocketAddress(
       UnsafeRawBufferPointer(start: addresses + index, count: Int(messages[index].header.msg_namelen))) ?? .unnamed
@@ -72,13 +72,13 @@ import SystemPackage
 
   /// Whether a datagram of the last call was longer than its buffer, so that its end is lost.
   package func isTruncated(_ index: Int) -> Bool {
-    precondition(index < count)
+    require(index < count, "the batch has no datagram \(index)")
     return unsafe messages[index].header.msg_flags & Int32(MSG_TRUNC) != 0
   }
 
   /// Lends a datagram of the last call.
   package func withBytes<R>(_ index: Int, _ body: (Span<UInt8>) throws -> R) rethrows -> R {
-    precondition(index < count)
+    require(index < count, "the batch has no datagram \(index)")
     let length = min(Int(unsafe messages[index].length), DatagramBatch.datagramSize)
     let bytes = unsafe UnsafeBufferPointer(start: bytes + index * DatagramBatch.stride, count: length)
     return try body(unsafe Span(_unsafeElements: bytes))

@@ -82,7 +82,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static func realTime(_ number: Int) -> Signal {
     let least = Int(__libc_current_sigrtmin())
     let most = Int(__libc_current_sigrtmax())
-    precondition((0...(most - least)).contains(number), "Signal.realTime(\(number)): there are \(most - least + 1)")
+    require((0...(most - least)).contains(number), "Signal.realTime(\(number)): there are \(most - least + 1)")
     return Signal(rawValue: Int32(least + number))
   }
 

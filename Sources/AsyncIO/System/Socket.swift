@@ -70,7 +70,7 @@ public final class Socket {
   ///
   /// A socket that was handed to a transport or server is closed by that one; to close it here is a programmer error.
   public func close() {
-    precondition(owner != .transport, "Socket.close(): the socket belongs to a transport or server; close that instead")
+    require(owner != .transport, "Socket.close(): the socket belongs to a transport or server; close that instead")
     closeDescriptor()
   }
 

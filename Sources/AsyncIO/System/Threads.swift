@@ -22,7 +22,7 @@ struct ThreadLocal<Value: AnyObject>: Sendable {
   init() {
     var key = pthread_key_t()
     let code = unsafe pthread_key_create(&key, nil)
-    precondition(code == 0, "no thread-specific key is left in this process")
+    require(code == 0, "no thread-specific key is left in this process")
     self.key = key
   }
 

@@ -99,7 +99,7 @@ extension EventLoop {
       do { try executor.submit(job) } catch { waiter.resume(.failure(error)) }
     }
     guard let result = exchange.result.take() else {
-      preconditionFailure("\(method) woke its waiter without an answer")
+      misuse("\(method) woke its waiter without an answer")
     }
     switch result {
     case .success(let success): return success

@@ -22,7 +22,7 @@ extension EventLoop {
     let task = Task(name: name, executorPreference: taskExecutor) {
       let record = bound.value
       defer { record.core.taskEnded(record) }
-      guard let body = record.takeBody() else { preconditionFailure("a task began twice") }
+      guard let body = record.takeBody() else { misuse("a task began twice") }
       do {
         return try await body()
       } catch {

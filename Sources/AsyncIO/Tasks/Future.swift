@@ -108,7 +108,7 @@ public final class Future<Value> {
           }
         }
       }
-      guard let result else { preconditionFailure("a future woke its waiters without an outcome") }
+      guard let result else { misuse("a future woke its waiters without an outcome") }
       return try result.get()
     }
   }

@@ -29,7 +29,7 @@ public final class ThreadPoolExecutor: BlockingExecutor {
   convenience init(_ options: WorkerThreads.Options) { self.init(WorkerThreads(options)) }
 
   init(_ threads: WorkerThreads) {
-    precondition(threads.limit > 0, "ThreadPoolExecutor: maxWorkers must be above zero")
+    require(threads.limit > 0, "ThreadPoolExecutor: maxWorkers must be above zero")
     maxWorkers = threads.limit
     self.threads = threads
   }
@@ -66,7 +66,7 @@ public final class ThreadPoolExecutor: BlockingExecutor {
   ///   - cancelPending: whether to cancel the jobs that have not begun; else they are run.
   public func shutdown(wait: Bool = true, cancelPending: Bool = false) {
     guard wait else { return threads.shutdown(cancelPending: cancelPending) {} }
-    precondition(
+    require(
       !threads.isOnMember, "ThreadPoolExecutor.shutdown: a thread of the pool cannot wait for itself; pass wait: false")
     let isDone = DispatchSemaphore(value: 0)
     threads.shutdown(cancelPending: cancelPending) { isDone.signal() }

@@ -145,7 +145,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   /// The address for the kernel: none where the socket is connected.
   private func target(for address: SocketAddress?) -> SocketAddress? {
     if let only = remoteAddress ?? destination, let address, address != only {
-      preconditionFailure("DatagramTransport.sendTo: the endpoint's remote address is \(only), not \(address)")
+      misuse("DatagramTransport.sendTo: the endpoint's remote address is \(only), not \(address)")
     }
     return remoteAddress == nil ? address ?? destination : nil
   }

@@ -207,7 +207,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func writeEOF() {
     loop.checkThread("StreamTransport.writeEOF")
-    precondition(
+    require(
       tls == nil || state.isClosing,
       "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection")
     perform(state.endWriting(hasUnsentBytes: hasUnsentBytes))
@@ -218,10 +218,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   private func admitsWrite(_ method: StaticString) -> Bool {
     loop.checkThread("StreamTransport.write")
     if state.acceptsWrites {
-      precondition(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
+      require(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
       return true
     }
-    precondition(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
+    require(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
     lateWrites += 1
     if lateWrites >= 5 {
       EventLoop.log.warning("write to a closed connection (\(peerName)), for the \(lateWrites)th time")

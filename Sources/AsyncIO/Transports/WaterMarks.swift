@@ -16,7 +16,7 @@ struct WaterMarks {
   mutating func set(high newHigh: Int?, low newLow: Int?) {
     let top = newHigh ?? newLow.map { 4 * $0 } ?? 64 * 1024
     let bottom = newLow ?? top / 4
-    precondition(bottom >= 0 && top >= bottom, "setWriteBufferLimits: low must not be negative, nor above high")
+    require(bottom >= 0 && top >= bottom, "setWriteBufferLimits: low must not be negative, nor above high")
     (low, high) = (bottom, top)
   }
 
