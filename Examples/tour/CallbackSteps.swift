@@ -82,7 +82,7 @@ let callbackSteps = [
   DispatchQueue.global().async {
     // The loop itself cannot come here: the compiler sees to that.
     for number in 0..<1000 {
-      try? remote.callSoonThreadsafe { loop in
+      _ = try? remote.callSoonThreadsafe { loop in
         arrival.yield(loop.remote.isOnLoopThread ? number : -1)
         if number == 999 { arrival.finish() }
       }

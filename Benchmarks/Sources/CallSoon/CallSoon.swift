@@ -93,8 +93,8 @@ struct CallSoon: ParsableCommand {
     let sends = sends
     let start = Spent.now
     DispatchQueue.global().async {
-      for _ in 1..<sends { try? remote.callSoonThreadsafe { _ in counter.value += 1 } }
-      try? remote.callSoonThreadsafe { $0.stop() }
+      for _ in 1..<sends { _ = try? remote.callSoonThreadsafe { _ in counter.value += 1 } }
+      _ = try? remote.callSoonThreadsafe { $0.stop() }
     }
     try loop.runForever()
     precondition(counter.value == sends - 1)

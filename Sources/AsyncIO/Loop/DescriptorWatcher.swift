@@ -25,7 +25,7 @@ final class DescriptorWatcher: ReadinessWatcher {
       switch listener(direction) {
       case nil:
         break
-      case .callback(let handle) where handle.isCancelled:
+      case .callback(let handle) where handle.wasCancelled:
         _ = remove(direction)
       case .callback(let handle):
         if !handle.isQueued {

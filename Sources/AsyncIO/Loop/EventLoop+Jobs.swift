@@ -23,7 +23,13 @@ extension EventLoop {
 
   /// The executor for actors that want to live on this loop: return its `asUnownedSerialExecutor()` from the actor's
   /// `unownedExecutor`.
-  public var actorExecutor: any SerialExecutor { serialExecutor }
+  ///
+  /// An unowned executor keeps nothing alive. So an executor that was asked for here lives as long as the process, and an
+  /// actor may outlive its loop; what is enqueued after the loop's close is dropped, and whoever awaits it waits for ever.
+  public var actorExecutor: any SerialExecutor {
+    serialExecutor.keepForever()
+    return serialExecutor
+  }
 
   /// Has the process's main work arrive here for as long as the body runs.
   func serveMain(_ body: () -> Void) {

@@ -24,16 +24,16 @@ extension EventLoop {
   ///   - handler: what to do. An error that it throws goes to the exception handler.
   /// - Returns: the handler's handle. Cancelling it has the next signal ignored, which also removes the handler.
   /// - Throws: ``EventLoopError`` `.invalidSignal` for a signal that nobody can handle, or a number that is none,
-  ///   `.signalInUse` when another loop handles it; ``IOError`` when the system refuses.
+  ///   `.signalInUse` when another loop handles it, `.closed` on a closed loop; ``IOError`` when the system refuses.
   @discardableResult
   public func addSignalHandler(
     _ signal: Signal, file: StaticString = #fileID, line: UInt = #line, _ handler: @escaping () throws -> Void
   ) throws -> Handle {
-    check("addSignalHandler")
+    try checkOpen("addSignalHandler")
     guard signal.isHandleable else {
       throw EventLoopError(.invalidSignal, "addSignalHandler: \(signal) can't be handled")
     }
-    let handle = Handle(repeats: true, origin: origin(file, line), handler)
+    let handle = Handle(core, repeats: true, origin: origin(file, line), handler)
     defer { discardEmptySignalHandlers() }
     do throws(Errno) {
       if try makeSignalHandlers().set(handle, for: signal) { return handle }
@@ -47,11 +47,11 @@ extension EventLoop {
   ///
   /// What was delivered already and has not run yet does not run any more.
   ///
-  /// - Returns: whether there was a handler.
+  /// - Returns: whether there was a handler; never on a closed loop.
   /// - Throws: ``EventLoopError`` `.invalidSignal` for a number that is no signal's.
   @discardableResult
   public func removeSignalHandler(_ signal: Signal) throws -> Bool {
-    check("removeSignalHandler")
+    checkThread("removeSignalHandler")
     guard signal.isValid else {
       throw EventLoopError(.invalidSignal, "removeSignalHandler: \(signal) is no signal")
     }

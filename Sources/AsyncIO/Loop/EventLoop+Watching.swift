@@ -8,13 +8,13 @@ extension EventLoop {
   /// A second call replaces the callback. The descriptor stays the caller's: remove the reader before closing it.
   ///
   /// - Throws: ``IOError`` for a descriptor that is closed or can't be watched, such as a regular file's;
-  ///   ``EventLoopError`` `.descriptorInUse` for one that belongs to a transport.
+  ///   ``EventLoopError`` `.descriptorInUse` for one that belongs to a transport, `.closed` on a closed loop.
   @discardableResult
   public func addReader(
     _ descriptor: FileDescriptor, file: StaticString = #fileID, line: UInt = #line,
     _ callback: @escaping () throws -> Void
   ) throws -> Handle {
-    try watch(descriptor, .read, "addReader", Handle(repeats: true, origin: origin(file, line), callback))
+    try watch(descriptor, .read, "addReader", Handle(core, repeats: true, origin: origin(file, line), callback))
   }
 
   /// Calls back whenever the descriptor can be written to, until ``removeWriter(_:)``. asyncio's `add_writer`.
@@ -25,12 +25,12 @@ extension EventLoop {
     _ descriptor: FileDescriptor, file: StaticString = #fileID, line: UInt = #line,
     _ callback: @escaping () throws -> Void
   ) throws -> Handle {
-    try watch(descriptor, .write, "addWriter", Handle(repeats: true, origin: origin(file, line), callback))
+    try watch(descriptor, .write, "addWriter", Handle(core, repeats: true, origin: origin(file, line), callback))
   }
 
   /// Stops watching for readability. asyncio's `remove_reader`.
   ///
-  /// - Returns: whether there was a callback to remove.
+  /// - Returns: whether there was a callback to remove; never on a closed loop.
   /// - Throws: ``IOError`` for a negative descriptor; ``EventLoopError`` `.descriptorInUse` for a transport's.
   @discardableResult
   public func removeReader(_ descriptor: FileDescriptor) throws -> Bool {
@@ -49,6 +49,7 @@ extension EventLoop {
   private func watch(
     _ descriptor: FileDescriptor, _ interest: Interest, _ method: StaticString, _ handle: Handle
   ) throws -> Handle {
+    try checkOpen(method)
     let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor)
     do throws(Errno) {
       try watcher.setCallback(handle, interest)
@@ -84,7 +85,7 @@ extension EventLoop {
 
   /// The program's own watcher of the descriptor, if there is one.
   private func programWatcher(of descriptor: FileDescriptor, _ method: StaticString) throws -> DescriptorWatcher? {
-    check(method)
+    checkThread(method)
     guard descriptor.rawValue >= 0 else {
       throw IOError(.badFileDescriptor, method.description, "descriptor \(descriptor.rawValue)")
     }

@@ -87,8 +87,21 @@ public final class EventLoop {
     if !core.isClosed { tearDown() }
   }
 
-  /// The loop that runs on this thread; nil when none does. asyncio's `get_running_loop`.
-  public static var running: EventLoop? { runningLoop.value }
+  /// Lends the loop that runs on this thread; nil when none does. asyncio's `get_running_loop`.
+  ///
+  /// For code that is not handed a loop. What the closure captures is sent to the loop's side: the caller lets go of it,
+  /// and what is returned is `Sendable`. Else something that two threads can reach could get to the loop by way of here, where
+  /// the compiler sees no connection between them.
+  public static func withRunning<Result: Sendable>(
+    _ body: sending (EventLoop) throws -> Result
+  ) rethrows -> Result? {
+    guard let running else { return nil }
+    return try body(running)
+  }
+
+  /// The loop that runs on this thread. It must not be handed to a program as it is: to the compiler it would look like
+  /// something that may go to any thread.
+  static var running: EventLoop? { runningLoop.value }
 
   static let runningLoop = ThreadLocal<EventLoop>()
 
@@ -103,10 +116,11 @@ public final class EventLoop {
   /// Ends the run behind everything that was scheduled before. asyncio's `stop`.
   ///
   /// Callbacks that were scheduled before this call still run, also those that a callback of the same iteration added;
-  /// what is scheduled after it waits for the next run. Before a run, it makes that run do one iteration.
+  /// what is scheduled after it waits for the next run. Before a run, it makes that run do one iteration. On a closed loop
+  /// it does nothing.
   public func stop() {
-    check("stop")
-    core.stop()
+    checkThread("stop")
+    if !isClosed { core.stop() }
   }
 
   /// Closes the loop for good. asyncio's `close`.
@@ -146,13 +160,13 @@ public final class EventLoop {
   /// Calls back as soon as possible, in the next iteration. asyncio's `call_soon`.
   ///
   /// Callbacks run in the order in which they were scheduled, each exactly once. An error that one throws goes to the
-  /// exception handler.
+  /// exception handler. To call this on a closed loop is a programmer error.
   @discardableResult
   public func callSoon(
     file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
   ) -> Handle {
     check("callSoon")
-    let handle = Handle(origin: origin(file, line), callback)
+    let handle = Handle(core, origin: origin(file, line), callback)
     core.schedule(.callback(handle))
     return handle
   }
@@ -174,7 +188,7 @@ public final class EventLoop {
     _ when: Clock.Instant, file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
   ) -> TimerHandle {
     check("callAt")
-    let handle = TimerHandle(when: when, owner: core, origin: origin(file, line), callback)
+    let handle = TimerHandle(core, when: when, origin: origin(file, line), callback)
     core.schedule(handle)
     return handle
   }
@@ -192,22 +206,23 @@ public final class EventLoop {
 
   func origin(_ file: StaticString, _ line: UInt) -> CallSite? { debug ? CallSite(file, line) : nil }
 
-  /// Traps when a method is called from a foreign thread, or on a closed loop.
+  /// Traps when a method that cannot throw is called from a foreign thread, or on a closed loop.
   @inline(__always)
   func check(_ method: StaticString) {
     checkThread(method)
     if core.isClosed { misuse("EventLoop.\(method): the event loop is closed") }
   }
 
+  /// Traps when a method is called from a foreign thread, and throws `.closed` on a closed loop.
   @inline(__always)
-  func checkThread(_ method: StaticString) {
-    if core.mailbox.isOnRunnersThread || !core.mailbox.isRunning { return }
-    EventLoop.trapForeignThread(method)
+  func checkOpen(_ method: StaticString) throws(EventLoopError) {
+    checkThread(method)
+    if core.isClosed { throw EventLoopError(.closed, "\(method): the event loop is closed") }
   }
 
-  @inline(never)
-  private static func trapForeignThread(_ method: StaticString) -> Never {
-    misuse(
-      "EventLoop.\(method): called from another thread than the loop's own; use loop.remote from other threads")
-  }
+  /// Traps when a method is called from a foreign thread.
+  ///
+  /// While the loop does not run, any thread may be its own: whoever has it may have been sent it.
+  @inline(__always)
+  func checkThread(_ method: StaticString) { core.checkThread(method) }
 }

@@ -1,39 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Something that the state of a loop, a transport or a future did not allow. asyncio's `RuntimeError`.
+///
+/// Two of them are equal when their codes are, so that `catch EventLoopError.closed` matches whatever the sentence says.
 public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What kind of error it is.
-  public struct Code: Hashable, Sendable {
-    let name: String
+  public struct Code: Hashable, Sendable, CustomStringConvertible {
+    /// The code's name.
+    public let description: String
 
     /// The loop is closed.
-    public static let closed = Code(name: "closed")
+    public static let closed = Code(description: "closed")
     /// A loop already runs, this one or another on the same thread.
-    public static let alreadyRunning = Code(name: "alreadyRunning")
+    public static let alreadyRunning = Code(description: "alreadyRunning")
     /// The loop was stopped before the awaited work was done.
-    public static let stoppedBeforeComplete = Code(name: "stoppedBeforeComplete")
+    public static let stoppedBeforeComplete = Code(description: "stoppedBeforeComplete")
     /// The program was interrupted (SIGINT).
-    public static let interrupted = Code(name: "interrupted")
+    public static let interrupted = Code(description: "interrupted")
     /// The argument belongs to another loop.
-    public static let foreignLoop = Code(name: "foreignLoop")
-    /// The descriptor belongs to a transport.
-    public static let descriptorInUse = Code(name: "descriptorInUse")
-    /// The future already has an outcome.
-    public static let invalidState = Code(name: "invalidState")
+    public static let foreignLoop = Code(description: "foreignLoop")
+    /// The descriptor belongs to a transport, or is watched already.
+    public static let descriptorInUse = Code(description: "descriptorInUse")
+    /// The future already has an outcome, or the reader a task that reads.
+    public static let invalidState = Code(description: "invalidState")
     /// An argument is of no use here.
-    public static let invalidArgument = Code(name: "invalidArgument")
+    public static let invalidArgument = Code(description: "invalidArgument")
     /// The server is closed, or serves already.
-    public static let serverState = Code(name: "serverState")
+    public static let serverState = Code(description: "serverState")
     /// The signal is none, or one that nobody can handle.
-    public static let invalidSignal = Code(name: "invalidSignal")
+    public static let invalidSignal = Code(description: "invalidSignal")
     /// Another loop of the process handles the signal.
-    public static let signalInUse = Code(name: "signalInUse")
+    public static let signalInUse = Code(description: "signalInUse")
     /// The kernel cannot send this file to this socket by itself, and the caller refused the fallback.
-    public static let sendFileNotAvailable = Code(name: "sendFileNotAvailable")
+    public static let sendFileNotAvailable = Code(description: "sendFileNotAvailable")
     /// The transport is closing, or its write side was ended.
-    public static let transportState = Code(name: "transportState")
+    public static let transportState = Code(description: "transportState")
     /// The executor was shut down, and takes no more work.
-    public static let executorShutDown = Code(name: "executorShutDown")
+    public static let executorShutDown = Code(description: "executorShutDown")
   }
 
   /// What kind of error it is.
@@ -53,7 +56,10 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
 
   /// Lets `catch EventLoopError.closed` match.
   public static func ~= (pattern: EventLoopError, error: any Error) -> Bool { (error as? EventLoopError) == pattern }
+}
 
+/// One of each kind, to throw and to match.
+extension EventLoopError {
   /// The loop is closed.
   public static let closed = EventLoopError(.closed, "the event loop is closed")
   /// A loop already runs, this one or another on the same thread.
@@ -65,8 +71,24 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
   public static let interrupted = EventLoopError(.interrupted, "interrupted by SIGINT")
   /// The argument belongs to another loop.
   public static let foreignLoop = EventLoopError(.foreignLoop, "the future belongs to another event loop")
-  /// The future already has an outcome.
+  /// The descriptor belongs to a transport, or is watched already.
+  public static let descriptorInUse = EventLoopError(.descriptorInUse, "the descriptor is in use")
+  /// The future already has an outcome, or the reader a task that reads.
   public static let invalidState = EventLoopError(.invalidState, "the future already has an outcome")
+  /// An argument is of no use here.
+  public static let invalidArgument = EventLoopError(.invalidArgument, "an argument is of no use here")
+  /// The server is closed, or serves already.
+  public static let serverState = EventLoopError(.serverState, "the server is closed, or serves already")
+  /// The signal is none, or one that nobody can handle.
+  public static let invalidSignal = EventLoopError(.invalidSignal, "the signal is none, or one that nobody can handle")
+  /// Another loop of the process handles the signal.
+  public static let signalInUse = EventLoopError(.signalInUse, "another event loop of the process handles the signal")
+  /// The kernel cannot send this file to this socket by itself, and the caller refused the fallback.
+  public static let sendFileNotAvailable = EventLoopError(
+    .sendFileNotAvailable, "the kernel cannot send the file by itself")
+  /// The transport is closing, or its write side was ended.
+  public static let transportState = EventLoopError(
+    .transportState, "the transport is closing, or its write side was ended")
   /// The executor was shut down, and takes no more work.
   public static let executorShutDown = EventLoopError(.executorShutDown, "the executor was shut down")
 }

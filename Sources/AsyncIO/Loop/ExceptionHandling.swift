@@ -7,8 +7,6 @@ public struct ExceptionContext {
   public var message: String
   /// The error. asyncio's `exception`.
   public var error: (any Error)?
-  /// The future that it belongs to. asyncio's `future`.
-  public var future: AnyObject?
   /// The task's name, where it is a task's.
   public var taskName: String?
   /// The callback that threw it. asyncio's `handle`.
@@ -49,12 +47,15 @@ extension EventLoop {
 
   /// Sets the handler of errors that nobody caught; nil for the default one. asyncio's `set_exception_handler`.
   public func setExceptionHandler(_ handler: ExceptionHandler?) {
-    check("setExceptionHandler")
-    exceptionHandler = handler
+    checkThread("setExceptionHandler")
+    exceptionHandler = isClosed ? nil : handler
   }
 
   /// The custom handler; nil when there is none. asyncio's `get_exception_handler`.
-  public func getExceptionHandler() -> ExceptionHandler? { exceptionHandler }
+  public func getExceptionHandler() -> ExceptionHandler? {
+    checkThread("getExceptionHandler")
+    return exceptionHandler
+  }
 
   /// Logs the error by swift-log, label `asyncio`. asyncio's `default_exception_handler`.
   public func defaultExceptionHandler(_ context: ExceptionContext) {

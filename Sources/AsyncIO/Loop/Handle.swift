@@ -11,7 +11,13 @@ public class Handle {
   /// Whether the ready queue holds it.
   final var isQueued = false
   /// Whether ``cancel()`` was called.
-  public private(set) final var isCancelled = false
+  public final var isCancelled: Bool {
+    core.checkThread("Handle.isCancelled")
+    return wasCancelled
+  }
+  private(set) final var wasCancelled = false
+  /// The loop's queues. While they hold this handle that is a cycle, which the run or the loop's close ends.
+  final let core: LoopCore
   /// Where it was scheduled, known in debug mode only.
   private final let origin: Origin?
 
@@ -20,7 +26,8 @@ public class Handle {
     init(_ site: CallSite) { self.site = site }
   }
 
-  init(repeats: Bool = false, origin: CallSite? = nil, _ callback: @escaping () throws -> Void) {
+  init(_ core: LoopCore, repeats: Bool = false, origin: CallSite? = nil, _ callback: @escaping () throws -> Void) {
+    self.core = core
     self.callback = callback
     self.repeats = repeats
     self.origin = origin.map(Origin.init)
@@ -33,7 +40,8 @@ public class Handle {
   ///
   /// Cancelling twice, or after the callback ran, does nothing.
   public func cancel() {
-    isCancelled = true
+    core.checkThread("Handle.cancel")
+    wasCancelled = true
     // What the closure captured may come back here when it goes: by then this property must be at rest.
     withExtendedLifetime(callback.take()) {}
   }
@@ -49,23 +57,19 @@ public class Handle {
 public final class TimerHandle: Handle {
   /// When the callback is due, on the loop's clock.
   public let when: EventLoop.Clock.Instant
-  /// Whose timer queue holds this handle. Nil once it ran or was cancelled, which ends the cycle of references.
-  var queueOwner: LoopCore?
-  /// Where that queue keeps this handle.
-  var slot = 0
+  /// Where the timer queue keeps this handle; nil once it was taken out.
+  var slot: Int?
 
-  init(when: EventLoop.Clock.Instant, owner: LoopCore, origin: CallSite?, _ callback: @escaping () throws -> Void) {
+  init(_ core: LoopCore, when: EventLoop.Clock.Instant, origin: CallSite?, _ callback: @escaping () throws -> Void) {
     self.when = when
-    self.queueOwner = owner
-    super.init(origin: origin, callback)
+    super.init(core, origin: origin, callback)
   }
 
   /// Makes sure that the callback does not run, and lets go of it at once.
   public override func cancel() {
-    guard !isCancelled else { return }
+    guard !wasCancelled else { return }
     super.cancel()
-    queueOwner?.cancelTimer(slot: slot)
-    queueOwner = nil
+    if let slot = slot.take() { core.cancelTimer(slot: slot) }
   }
 }
 

@@ -100,7 +100,8 @@ enum LoopAdoption {
 
   /// Whether this thread runs the loop that the adopted executors forward to.
   fileprivate static var isOnBoundThread: Bool {
-    state.withLock { $0.door?.isOnLoopThread ?? ThreadIdentity.isMain }
+    // Without a loop it is wherever the main queue is served.
+    state.withLock { $0.door }?.isOnLoopThread ?? isOnMain
   }
 
   static let mainExecutor: any SerialExecutor = AdoptedMainExecutor()

@@ -46,6 +46,19 @@ final class LoopCore {
     self.clock = clock
   }
 
+  /// Traps when a method is called from another thread than the one that runs the loop.
+  @inline(__always)
+  func checkThread(_ method: StaticString) {
+    if mailbox.isOnRunnersThread || !mailbox.isRunning { return }
+    LoopCore.trapForeignThread(method)
+  }
+
+  @inline(never)
+  private static func trapForeignThread(_ method: StaticString) -> Never {
+    misuse(
+      "EventLoop.\(method): called from another thread than the loop's own; use loop.remote from other threads")
+  }
+
   /// Moves what other threads have left to the end of the queue. Whoever schedules does this first, so that a call
   /// that was sent before comes before.
   @inline(__always)
@@ -101,7 +114,7 @@ final class LoopCore {
     while let entry = timers.popDue(by: now) {
       switch entry {
       case .callback(let handle):
-        handle.queueOwner = nil
+        handle.slot = nil
         ready.appendDue(.callback(handle))
       case .job(let job, let executor):
         ready.appendDue(.job(job, executor))
@@ -128,11 +141,11 @@ final class LoopCore {
     // In with what other threads have sent: then there is one queue to empty.
     admit(mailbox.close())
     let due = timers.removeAll()
-    for case .callback(let handle) in due.map(\.entry) { handle.queueOwner = nil }
+    for case .callback(let handle) in due.map(\.entry) { handle.slot = nil }
     for entry in ready.removeAll() {
       switch entry {
       case .callback(let handle): handle.cancel()
-      case .remoteCall(let call): call.onDrop?()
+      case .remoteCall(let call): call.drop()
       case .job(let job, let executor): LoopAdoption.keep(job, executor)
       }
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 
 // Two objects, since a job must be run by the method of the executor that it was enqueued on: a task-executor job that
 // is run as a serial-executor's pays an extra hop at each suspension, and may lose wake-ups.
@@ -17,8 +18,16 @@ final class LoopTaskExecutor: TaskExecutor {
 /// Runs actors that choose the loop as their executor.
 final class LoopSerialExecutor: SerialExecutor {
   let door: JobDoor
+  private let isKept = Atomic(false)
+  /// Those that were handed out, and may be referred to by nothing that counts.
+  private static let kept = Mutex<[LoopSerialExecutor]>([])
 
   init(_ door: JobDoor) { self.door = door }
+
+  func keepForever() {
+    if isKept.exchange(true, ordering: .relaxed) { return }
+    LoopSerialExecutor.kept.withLock { $0.append(self) }
+  }
 
   func enqueue(_ job: consuming ExecutorJob) {
     door.enqueue(UnownedJob(job), on: .serial)
@@ -63,7 +72,7 @@ struct JobDoor: Sendable {
     if isOnLoopThread {
       body()
     } else {
-      mailbox.post(.call(RemoteCall { _ in body() }))
+      mailbox.post(.call(RemoteHandle { _ in body() }))
     }
   }
 

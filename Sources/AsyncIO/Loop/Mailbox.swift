@@ -1,25 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// A call that another thread sent to a loop.
-final class RemoteCall: Sendable {
-  private let body: LoopBound<(EventLoop) throws -> Void>
-  /// Told when the loop closes before it gets to the call.
-  let onDrop: (@Sendable () -> Void)?
-
-  /// The closure was sent, so that no other thread can reach what it captured.
-  init(_ body: sending @escaping (EventLoop) throws -> Void, onDrop: (@Sendable () -> Void)? = nil) {
-    self.body = LoopBound(body)
-    self.onDrop = onDrop
-  }
-
-  func run(on loop: EventLoop) throws { try body.value(loop) }
-}
-
 /// Where other threads leave work for a loop, and what they may know of it. Everything here is safe from any thread.
 final class Mailbox: Sendable {
   enum Message: Sendable {
-    case call(RemoteCall)
+    case call(RemoteHandle)
     case job(UnownedJob, JobExecutor)
     case timedJob(UnownedJob, JobExecutor, deadline: Int64)
     case stop

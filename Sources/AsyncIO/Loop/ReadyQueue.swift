@@ -6,7 +6,7 @@ import DequeModule
 struct ReadyQueue {
   enum Entry {
     case callback(Handle)
-    case remoteCall(RemoteCall)
+    case remoteCall(RemoteHandle)
     case job(UnownedJob, JobExecutor)
   }
 

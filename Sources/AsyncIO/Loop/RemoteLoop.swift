@@ -11,9 +11,15 @@ public struct RemoteLoop: Sendable {
   /// Callbacks of one sender run in the order in which it sent them, in one queue with those of `callSoon`. A blocked
   /// loop is woken once, however many are sent. Callable from any thread, the loop's own too.
   ///
+  /// - Returns: a handle that cancels it, from any thread.
   /// - Throws: ``EventLoopError`` `.closed` when the loop is closed.
-  public func callSoonThreadsafe(_ callback: sending @escaping (EventLoop) throws -> Void) throws(EventLoopError) {
-    guard mailbox.post(.call(RemoteCall(callback))) else { throw .closed }
+  @discardableResult
+  public func callSoonThreadsafe(
+    _ callback: sending @escaping (EventLoop) throws -> Void
+  ) throws(EventLoopError) -> RemoteHandle {
+    let call = RemoteHandle(callback)
+    guard mailbox.post(.call(call)) else { throw .closed }
+    return call
   }
 
   /// Stops the loop behind what was sent so far, like ``EventLoop/stop()``.
@@ -26,5 +32,5 @@ public struct RemoteLoop: Sendable {
   /// Whether the caller is on the thread that runs the loop.
   public var isOnLoopThread: Bool { mailbox.isOnRunnersThread }
 
-  func post(_ call: RemoteCall) -> Bool { mailbox.post(.call(call)) }
+  func post(_ call: RemoteHandle) -> Bool { mailbox.post(.call(call)) }
 }

@@ -86,14 +86,14 @@ final class SignalHandlers: ReadinessWatcher {
   /// Queues the handler. It is looked up when its turn comes, since it may be replaced or removed until then.
   private func deliver(_ signal: Signal) {
     guard let registration = registrations[signal], let handle = registration.handle else {
-      if signal == .interrupt, let onInterrupt { schedule(Handle(onInterrupt)) }
+      if signal == .interrupt, let onInterrupt { schedule(Handle(loop.core, onInterrupt)) }
       return
     }
-    if handle.isCancelled {
+    if handle.wasCancelled {
       _ = remove(signal)
       return
     }
-    let delivery = Handle(origin: handle.callSite) { [unowned loop] in
+    let delivery = Handle(loop.core, origin: handle.callSite) { [unowned loop] in
       guard let handle = registration.handle else { return }
       do { try handle.run() } catch { loop.reportFailure(of: handle, error) }
     }

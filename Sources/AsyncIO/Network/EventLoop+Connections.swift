@@ -35,7 +35,7 @@ extension EventLoop {
     happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
     serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
-    check("createConnection")
+    try checkOpen("createConnection")
     let options = try TLSOptions.client(
       "createConnection", tls, name: serverHostname, host: host, handshakeTimeout, shutdownTimeout)
     var addresses = try await lookUp(
@@ -70,7 +70,7 @@ extension EventLoop {
     _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
-    check("createConnection")
+    try checkOpen("createConnection")
     let options = try TLSOptions.client(
       "createConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
     return try await adopt(factory, socket, options, "createConnection")
@@ -90,7 +90,7 @@ extension EventLoop {
     _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
     shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
-    check("connectAcceptedSocket")
+    try checkOpen("connectAcceptedSocket")
     let options = try TLSOptions.server("connectAcceptedSocket", tls, handshakeTimeout, shutdownTimeout)
     return try await adopt(factory, socket, options, "connectAcceptedSocket")
   }

@@ -26,7 +26,7 @@ extension EventLoop {
     remoteAddress: (host: String, port: Int)? = nil, family: AddressFamily = .unspecified, protocol: Int32 = 0,
     flags: AddressInfoFlags = [], reusePort: Bool = false, allowBroadcast: Bool = false
   ) async throws -> (transport: DatagramTransport, protocol: P) {
-    check("createDatagramEndpoint")
+    try checkOpen("createDatagramEndpoint")
     guard localAddress != nil || remoteAddress != nil || family != .unspecified else {
       throw EventLoopError(.invalidArgument, "createDatagramEndpoint: give a local address, a remote one, or a family")
     }
@@ -64,7 +64,7 @@ extension EventLoop {
   public func createDatagramEndpoint<P: DatagramProtocol>(
     _ factory: () throws -> P, localPath: String? = nil, remotePath: String? = nil
   ) async throws -> (transport: DatagramTransport, protocol: P) {
-    check("createDatagramEndpoint")
+    try checkOpen("createDatagramEndpoint")
     guard localPath != nil || remotePath != nil else {
       throw EventLoopError(.invalidArgument, "createDatagramEndpoint: give a local path or a remote one")
     }
@@ -84,7 +84,7 @@ extension EventLoop {
   public func createDatagramEndpoint<P: DatagramProtocol>(
     _ factory: () throws -> P, socket: Socket
   ) async throws -> (transport: DatagramTransport, protocol: P) {
-    check("createDatagramEndpoint")
+    try checkOpen("createDatagramEndpoint")
     try socket.requireDatagrams("createDatagramEndpoint")
     try socket.setNonBlocking(true)
     return try attach(factory, BoundDatagramSocket(socket: socket, remoteAddress: socket.remoteAddress), isGiven: true)

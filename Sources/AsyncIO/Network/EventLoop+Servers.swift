@@ -43,7 +43,7 @@ extension EventLoop {
     keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> Server {
-    check("createServer")
+    try checkOpen("createServer")
     let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
     var addresses: [AddressInfo] = []
     for host in hosts {
@@ -65,7 +65,7 @@ extension EventLoop {
     _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, startServing: Bool = true,
     tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> Server {
-    check("createServer")
+    try checkOpen("createServer")
     let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
     try socket.requireStream("createServer")
     if socket.remoteAddress != nil {

@@ -41,7 +41,7 @@ extension EventLoop {
     serverHostname: String?, handshakeTimeout: Duration?, shutdownTimeout: Duration?,
     takingReceived: () -> [UInt8]
   ) async throws {
-    check("startTLS")
+    try checkOpen("startTLS")
     let options: TLSOptions?
     if serverSide {
       guard serverHostname == nil else {

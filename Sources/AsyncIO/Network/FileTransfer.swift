@@ -24,7 +24,7 @@ extension EventLoop {
   public func sendFile(
     _ transport: StreamTransport, _ file: FileDescriptor, offset: Int64 = 0, count: Int? = nil, fallback: Bool = true
   ) async throws -> Int {
-    check("sendFile")
+    try checkOpen("sendFile")
     let part = try FilePart(file, offset, count)
     try transport.beginFileTransfer()
     defer { transport.endFileTransfer() }

@@ -23,6 +23,7 @@ extension EventLoop {
     host: String?, service: String? = nil, family: AddressFamily = .unspecified, type: SocketKind? = nil,
     protocol: Int32 = 0, flags: AddressInfoFlags = []
   ) async throws -> [AddressInfo] {
+    try checkOpen("getaddrinfo")
     func named(_ text: String?) -> String? { text?.isEmpty == true ? nil : text }
     return try await lookUp(
       AddressQuery(

@@ -63,7 +63,7 @@ public final class Server {
   ///
   /// - Throws: ``EventLoopError`` `.serverState` when it is closed; ``IOError`` for `listen`.
   public func startServing() throws {
-    loop.check("Server.startServing")
+    try loop.checkOpen("Server.startServing")
     guard !isClosed else { throw EventLoopError(.serverState, "startServing: the server is closed") }
     guard !isServing else { return }
     do {

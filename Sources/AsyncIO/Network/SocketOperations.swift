@@ -78,7 +78,7 @@ extension EventLoop {
 
   /// Rejects what would stop the loop, or disturb a transport.
   func checkSocket(_ method: StaticString, _ socket: Socket) throws {
-    check(method)
+    try checkOpen(method)
     guard try !socket.isKnownToBlock(asksKernel: debug) else {
       throw EventLoopError(.invalidArgument, "\(method): the socket must be non-blocking")
     }

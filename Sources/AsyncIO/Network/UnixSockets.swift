@@ -19,7 +19,7 @@ extension EventLoop {
     _ factory: () throws -> P, path: String, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
-    check("createUnixConnection")
+    try checkOpen("createUnixConnection")
     let options = try TLSOptions.client(
       "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
     let address = try unixAddress(path, "connect")
@@ -54,7 +54,7 @@ extension EventLoop {
     startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
     shutdownTimeout: Duration? = nil
   ) async throws -> Server {
-    check("createUnixServer")
+    try checkOpen("createUnixServer")
     let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
     let address = try unixAddress(path, "bind")
     try SocketFile.removeStale(at: address, .stream, kernel: kernel)

@@ -44,7 +44,7 @@ final class ChildWatch {
     let (child, kernel, remote, own) = (child, loop.kernel, loop.remote, LoopBound(self))
     do throws(IOError) {
       // After the loop's end, the reaper does the rest.
-      try ChildReaper.watch(child, kernel) { try? remote.callSoonThreadsafe { _ in own.value.reapIfEnded() } }
+      try ChildReaper.watch(child, kernel) { _ = try? remote.callSoonThreadsafe { _ in own.value.reapIfEnded() } }
     } catch {
       abandon()
       forgetCloseHook?()

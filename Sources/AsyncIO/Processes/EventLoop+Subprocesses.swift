@@ -71,7 +71,7 @@ extension EventLoop {
     _ method: StaticString, _ factory: () throws -> P, _ program: String, _ arguments: [String],
     _ streams: ChildStreams, _ options: SubprocessOptions
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
-    check(method)
+    try checkOpen(method)
     try Task.checkCancellation()
     let request = try ChildRequest(program, arguments, options)
     let receiver = try factory()

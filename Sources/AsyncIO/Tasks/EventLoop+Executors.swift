@@ -21,17 +21,17 @@ extension EventLoop {
   public func runInExecutor<Success>(
     _ executor: (any BlockingExecutor)? = nil, _ work: sending @escaping () throws -> Success
   ) async throws -> sending Success {
-    checkThread("runInExecutor")
-    if isClosed { throw EventLoopError.closed }
+    try checkOpen("runInExecutor")
     return try await onThread(executor ?? usableDefaultExecutor(), "runInExecutor", work)
   }
 
   /// Sets the executor that ``runInExecutor(_:_:)`` uses by default. asyncio's `set_default_executor`.
   ///
-  /// The loop shuts it down when it is closed. The one that was set before is left as it is.
+  /// The loop shuts it down when it is closed. The one that was set before is left as it is. On a closed loop this does
+  /// nothing.
   public func setDefaultExecutor(_ executor: any BlockingExecutor) {
-    check("setDefaultExecutor")
-    defaultExecutor = executor
+    checkThread("setDefaultExecutor")
+    if !isClosed { defaultExecutor = executor }
   }
 
   /// Shuts the default executor down, and waits for all work that it was given. asyncio's `shutdown_default_executor`.
@@ -43,7 +43,7 @@ extension EventLoop {
   ///   as long as it takes.
   /// - Throws: `CancellationError`, and then nobody waits for the work.
   public func shutdownDefaultExecutor(timeout: Duration? = nil) async throws {
-    check("shutdownDefaultExecutor")
+    checkThread("shutdownDefaultExecutor")
     isDefaultExecutorShutDown = true
     guard let executor = defaultExecutor else { return }
     let remote = remote
@@ -60,7 +60,7 @@ extension EventLoop {
       let waiting = LoopBound(waiter)
       executor.shutdown(cancelPending: false) {
         // A loop that closed meanwhile does not want to know any more.
-        try? remote.callSoonThreadsafe { _ in waiting.value.resume() }
+        _ = try? remote.callSoonThreadsafe { _ in waiting.value.resume() }
       }
     }
     timer?.cancel()
@@ -90,9 +90,9 @@ extension EventLoop {
       // A loop that closed meanwhile wants no answer any more.
       let job = BlockingJob {
         exchange.run()
-        try? remote.callSoonThreadsafe { _ in waiting.value.resume() }
+        _ = try? remote.callSoonThreadsafe { _ in waiting.value.resume() }
       } onCancel: {
-        try? remote.callSoonThreadsafe { _ in waiting.value.resume(.failure(CancellationError())) }
+        _ = try? remote.callSoonThreadsafe { _ in waiting.value.resume(.failure(CancellationError())) }
       }
       // The executor alone holds the job, so that one that it drops is noticed.
       waiter.onCancel = { [weak job] in _ = job?.cancel() }

@@ -45,7 +45,7 @@ extension LoopCore {
   /// is over. It is when the callback runs, and whoever waits for the task still holds it then: it is resumed later.
   fileprivate func taskFailed(_ record: TaskRecord, _ error: any Error) {
     if error is CancellationError || isClosed { return }
-    schedule(.callback(Handle { EventLoop.running?.reportIfAbandoned(record, error) }))
+    schedule(.callback(Handle(self) { EventLoop.running?.reportIfAbandoned(record, error) }))
   }
 }
 

@@ -10,7 +10,7 @@ extension EventLoop {
   /// throws `CancellationError`.
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
-    check(method)
+    try checkOpen(method)
     try Task.checkCancellation()
     let waiter = Waiter()
     let cancellable = LoopBound(waiter)

@@ -35,16 +35,24 @@ public final class Future<Value> {
 
   /// Whether it has an outcome. asyncio's `done`.
   public var isDone: Bool {
+    loop.checkThread("Future.isDone")
+    return hasOutcome
+  }
+
+  private var hasOutcome: Bool {
     if case .done = state { true } else { false }
   }
 
   /// Whether it was cancelled. asyncio's `cancelled`.
   public var isCancelled: Bool {
-    if case .done(.failure(let error)) = state { error is CancellationError } else { false }
+    loop.checkThread("Future.isCancelled")
+    guard case .done(.failure(let error)) = state else { return false }
+    return error is CancellationError
   }
 
   /// The outcome; nil while there is none. Counts as asking for the error. asyncio's `result` and `exception`.
   public var result: Result<Value, any Error>? {
+    loop.checkThread("Future.result")
     guard case .done(let result) = state else { return nil }
     hasUnreadError = false
     return result
@@ -52,15 +60,17 @@ public final class Future<Value> {
 
   /// Sets the value. asyncio's `set_result`.
   ///
-  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already.
+  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already, `.closed` on a closed loop.
   public func setResult(_ value: Value) throws(EventLoopError) {
+    try loop.checkOpen("Future.setResult")
     guard finish(.success(value)) else { throw .invalidState }
   }
 
   /// Sets the error. asyncio's `set_exception`.
   ///
-  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already.
+  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already, `.closed` on a closed loop.
   public func setError(_ error: any Error) throws(EventLoopError) {
+    try loop.checkOpen("Future.setError")
     guard finish(.failure(error)) else { throw .invalidState }
   }
 
@@ -68,10 +78,12 @@ public final class Future<Value> {
   ///
   /// - Returns: false when there was an outcome already.
   @discardableResult
-  public func cancel() -> Bool { finish(.failure(CancellationError())) }
+  public func cancel() -> Bool {
+    loop.checkThread("Future.cancel")
+    return finish(.failure(CancellationError()))
+  }
 
   private func finish(_ result: Result<Value, any Error>) -> Bool {
-    loop.check("Future")
     guard case .pending = state else { return false }
     state = .done(result)
     if case .failure(let error) = result, !(error is CancellationError) { hasUnreadError = true }
@@ -84,11 +96,13 @@ public final class Future<Value> {
 
   /// Calls back by `callSoon` once there is an outcome, or now that there is one. asyncio's `add_done_callback`.
   public func addDoneCallback(_ callback: @escaping (Future<Value>) throws -> Void) {
-    if isDone { schedule(callback) } else { callbacks.append(callback) }
+    loop.checkThread("Future.addDoneCallback")
+    if hasOutcome { schedule(callback) } else { callbacks.append(callback) }
   }
 
   private func schedule(_ callback: @escaping (Future<Value>) throws -> Void) {
-    loop.callSoon { try callback(self) }
+    // A closed loop calls nobody back any more.
+    if !loop.isClosed { loop.callSoon { try callback(self) } }
   }
 
   /// Awaits the outcome. Any number of tasks may.
@@ -98,9 +112,9 @@ public final class Future<Value> {
   /// - Throws: the error that was set; `CancellationError` when the future or the task is cancelled.
   public var value: Value {
     get async throws {
-      if !isDone {
+      if !hasOutcome {
         try await loop.wait("Future.value") { waiter in
-          if isDone {
+          if hasOutcome {
             waiter.resume()
           } else {
             waiters.append(waiter)

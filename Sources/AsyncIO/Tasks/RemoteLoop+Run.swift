@@ -17,7 +17,7 @@ extension RemoteLoop {
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         state.begin(continuation)
-        let call = RemoteCall(
+        let call = RemoteHandle(
           { loop in
             let forget = loop.onClose { state.finish(.failure(EventLoopError.closed)) }
             let task = loop.createTask {

@@ -35,19 +35,38 @@ extension EventLoop {
   ///
   /// When the body has ended, all tasks that are left are cancelled and awaited, the default executor is shut down, and
   /// the loop is closed. On the main thread the loop adopts the process, so that `MainActor` and every plain `Task` run
-  /// on it.
+  /// on it; not where an async `main` or a test's task called this, since the process is theirs then, and only `MainActor`
+  /// is adopted.
   ///
+  /// It blocks the thread until the program has ended, and so is not for async functions: those have
+  /// ``runOnThread(_:_:)``. In an actor's method it is a programmer error, since the body would wait for the actor, and the
+  /// actor for the body.
+  ///
+  /// - Parameters:
+  ///   - configuration: how to set up the loop and the process.
+  ///   - isolation: the actor that the caller is isolated to; leave it to the compiler.
+  ///   - body: the program.
   /// - Returns: what the body returns.
   /// - Throws: what the body throws; ``EventLoopError`` `.alreadyRunning` when a loop runs on this thread,
   ///   `.stoppedBeforeComplete` when the body's loop was stopped, `.interrupted` when SIGINT cancelled it.
+  @available(*, noasync, message: "EventLoop.run blocks the thread; async functions have EventLoop.runOnThread")
   public static func run<R>(
-    _ configuration: Configuration = Configuration(), _ body: @escaping (EventLoop) async throws -> R
+    _ configuration: Configuration = Configuration(), isolation: (any Actor)? = #isolation,
+    _ body: @escaping (EventLoop) async throws -> R
   ) throws -> R {
     guard running == nil else { throw EventLoopError.alreadyRunning }
+    if let isolation, !(isolation is MainActor) {
+      misuse(
+        "EventLoop.run: called in \(type(of: isolation)), an actor that the body would wait for, and that waits for the body; "
+          + "call it outside of actors, or EventLoop.runOnThread")
+    }
     let loop = try EventLoop()
     if let debug = configuration.debug { loop.debug = debug }
     let isOnMain = LoopAdoption.isOnMain
-    if isOnMain { LoopAdoption.adopt(configuration.adoption) }
+    if isOnMain {
+      let isProcessOurs = !CurrentTask.exists
+      LoopAdoption.adopt(isProcessOurs ? configuration.adoption : min(configuration.adoption, .mainActor))
+    }
     return try loop.runMain(
       handlesInterrupt: configuration.handlesInterrupt && isOnMain,
       executorShutdownTimeout: configuration.executorShutdownTimeout, body)

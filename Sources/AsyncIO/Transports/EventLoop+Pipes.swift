@@ -51,7 +51,7 @@ extension EventLoop {
   private func checkPipe(
     _ method: StaticString, _ descriptor: FileDescriptor, _ direction: Interest
   ) throws -> FileKind {
-    check(method)
+    try checkOpen(method)
     let name = "descriptor \(descriptor.rawValue)"
     let kind: FileKind
     let directions: Interest

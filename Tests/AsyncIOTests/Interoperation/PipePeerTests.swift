@@ -23,7 +23,7 @@ struct PipePeerTests {
     let answer = LoopBound(exit)
     process.terminationHandler = { process in
       let status = process.terminationStatus
-      try? remote.callSoonThreadsafe { _ in try answer.value.setResult(status) }
+      _ = try? remote.callSoonThreadsafe { _ in try answer.value.setResult(status) }
     }
     try process.run()
     return exit

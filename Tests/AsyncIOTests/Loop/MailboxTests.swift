@@ -13,7 +13,7 @@ import Testing
   }
 
   private func call(_ body: @escaping @Sendable () -> Void = {}) -> Mailbox.Message {
-    .call(RemoteCall { _ in body() })
+    .call(RemoteHandle { _ in body() })
   }
 
   @Test("messages come out in order, once")
@@ -79,7 +79,7 @@ import Testing
     let senders = (0..<4).map { sender in
       TestThread {
         for number in 0..<2500 {
-          mailbox.post(.call(RemoteCall { _ in received.withLock { $0[sender].append(number) } }))
+          mailbox.post(.call(RemoteHandle { _ in received.withLock { $0[sender].append(number) } }))
         }
       }
     }

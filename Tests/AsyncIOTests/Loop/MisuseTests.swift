@@ -22,10 +22,10 @@ import Testing
   }
 
   enum Call: String, CaseIterable, Codable, Sendable {
-    case callSoon, callAt, createTask, addReader, addWriter, stop
+    case callSoon, callAt, createTask
   }
 
-  @Test("calls on a closed loop", arguments: Call.allCases)
+  @Test("calls on a closed loop that cannot throw", arguments: Call.allCases)
   func closed(_ call: Call) async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       [call = call as Call] in
@@ -35,9 +35,6 @@ import Testing
       case .callSoon: loop.callSoon {}
       case .callAt: loop.callLater(.zero) {}
       case .createTask: loop.createTask {}
-      case .addReader: try loop.addReader(.standardInput) {}
-      case .addWriter: try loop.addWriter(.standardOutput) {}
-      case .stop: loop.stop()
       }
     }
     #expect(says(result, "EventLoop.\(call.rawValue): the event loop is closed"))

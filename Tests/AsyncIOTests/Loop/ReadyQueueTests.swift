@@ -9,7 +9,7 @@ import Testing
     var queue = ReadyQueue()
 
     static func entry(_ number: Int) -> ReadyQueue.Entry {
-      .callback(TimerHandle(when: .init(nanoseconds: Int64(number)), owner: nil))
+      .callback(TimerHandle(.unused, when: .init(nanoseconds: Int64(number))))
     }
 
     func append(_ numbers: Int...) { for number in numbers { queue.append(Fixture.entry(number)) } }
@@ -140,13 +140,12 @@ import Testing
 
 extension TimerHandle {
   /// A handle that stands for itself: `when` tells it from others.
-  convenience init(when: EventLoop.Clock.Instant, owner: LoopCore?) {
-    self.init(when: when, owner: owner ?? TimerHandle.noCore, origin: nil) {}
-    queueOwner = nil
-  }
+  convenience init(_ core: LoopCore, when: EventLoop.Clock.Instant) { self.init(core, when: when, origin: nil) {} }
+}
 
-  private static var noCore: LoopCore {
-    struct NoWaker: Waker { func wake() {} }
-    return LoopCore(mailbox: Mailbox(waker: NoWaker()), clock: EventLoop.Clock(kernel: LinuxKernel.shared))
+extension LoopCore {
+  /// The queues of no loop.
+  static var unused: LoopCore {
+    LoopCore(mailbox: Mailbox(waker: NoWaker()), clock: EventLoop.Clock(kernel: LinuxKernel.shared))
   }
 }

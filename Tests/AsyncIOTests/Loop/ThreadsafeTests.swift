@@ -66,9 +66,9 @@ import Testing
       let order = Shared<[Int]>([])
       let remote = loop.remote
       TestThread {
-        for number in 0..<10 { try? remote.callSoonThreadsafe { _ in order.withLock { $0.append(number) } } }
+        for number in 0..<10 { _ = try? remote.callSoonThreadsafe { _ in order.withLock { $0.append(number) } } }
         try? remote.stop()
-        try? remote.callSoonThreadsafe { _ in order.withLock { $0.append(99) } }
+        _ = try? remote.callSoonThreadsafe { _ in order.withLock { $0.append(99) } }
       }.join()
       try loop.runForever()
       #expect(order.current == Array(0..<10))
@@ -120,7 +120,8 @@ import Testing
     let done = OneShot<[UInt]>()
     @Sendable func hop(_ index: Int, _ seen: [UInt]) {
       guard index < 40 else { return done.set(seen) }
-      try? loops[index % 4].remote.callSoonThreadsafe { _ in hop(index + 1, seen + [ThreadIdentity.current.number]) }
+      _ = try? loops[index % 4].remote.callSoonThreadsafe { _ in hop(index + 1, seen + [ThreadIdentity.current.number])
+      }
     }
     hop(0, [])
     let seen = done.wait()

@@ -113,9 +113,16 @@ import Testing
       """
     ),
     (
-      // Known: the result of a static function looks as if it belonged to nobody. The check at run time stands behind.
-      "EventLoop.running in Task.detached", .function,
-      "if let loop = EventLoop.running { Task.detached { loop.stop() } }"
+      "what the running loop is lent for", .function,
+      """
+      let time = EventLoop.withRunning { $0.time }
+      EventLoop.withRunning { loop in
+        let sent = Shared()
+        loop.callSoon { sent.hit() }
+        loop.createTask { try await loop.sleep(for: .zero) }
+      }
+      print(time as Any)
+      """
     ),
   ]
 }

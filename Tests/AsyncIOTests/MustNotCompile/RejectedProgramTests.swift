@@ -33,6 +33,12 @@ import Testing
   @Test("what belongs to a loop does not leave it", arguments: SnippetProgram.sentAway)
   func sentAway(program: SnippetProgram) async throws { try await expectRejected(program) }
 
+  @Test("the loop of the thread is lent, and nothing gets out by it", arguments: SnippetProgram.runningLoop)
+  func runningLoop(program: SnippetProgram) async throws { try await expectRejected(program) }
+
+  @Test("what a loop's tasks share stays with them", arguments: SnippetProgram.tasks)
+  func tasks(program: SnippetProgram) async throws { try await expectRejected(program) }
+
   @Test("nothing of a loop is used from two sides at once", arguments: SnippetProgram.concurrentUse)
   func concurrentUse(program: SnippetProgram) async throws { try await expectRejected(program) }
 

@@ -11,7 +11,7 @@ extension SnippetProgram {
     ("echo", "echo.count += 1"), ("context", "print(context)"),
   ]
 
-  static let allRejected = sentAway + concurrentUse + throughTheDoor + borrowedBytes + arguments
+  static let allRejected = sentAway + runningLoop + tasks + concurrentUse + throughTheDoor + borrowedBytes + arguments
 
   /// Each kind of object, sent away in each of three ways.
   static let sentAway: [SnippetProgram] =

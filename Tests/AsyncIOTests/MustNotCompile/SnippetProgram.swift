@@ -56,6 +56,16 @@ struct SnippetProgram: Sendable, CustomTestStringConvertible {
       func dataReceived(_ data: Span<UInt8>) { count += data.count }
     }
     final class Counter { var value = 0 }
+    /// Nobody's, whatever the default is.
+    nonisolated final class Shared {
+      var content: AnyObject?
+      func hit() { content = nil }
+    }
+    nonisolated protocol Leaver { @concurrent func leave(_ x: Shared) async }
+    nonisolated struct Away: Leaver { @concurrent func leave(_ x: Shared) async { x.hit() } }
+    @concurrent nonisolated func leave(_ x: Shared) async { x.hit() }
+    nonisolated(nonsending) func stay(_ x: Shared) async { x.hit() }
+    func visit(_ keeper: isolated Keeper, _ x: Shared) { x.hit() }
     actor Keeper {
       func keep<T>(_ value: T) {}
     }

@@ -269,11 +269,14 @@ struct DatagramEndpointTests {
   @Test("an address other than the endpoint's remote one is a programmer's error")
   func otherAddress() async throws {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-      try EventLoop.run { loop in
-        let (transport, _) = try await loop.createDatagramEndpoint(
-          DatagramRecorder.init, remoteAddress: ("127.0.0.1", 9))
-        transport.sendTo("x", SocketAddress(ip: "127.0.0.1", port: 10))
+      func program() throws {
+        try EventLoop.run { loop in
+          let (transport, _) = try await loop.createDatagramEndpoint(
+            DatagramRecorder.init, remoteAddress: ("127.0.0.1", 9))
+          transport.sendTo("x", SocketAddress(ip: "127.0.0.1", port: 10))
+        }
       }
+      try program()
     }
     let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
     #expect(text.contains("the endpoint's remote address is 127.0.0.1:9, not 127.0.0.1:10"))

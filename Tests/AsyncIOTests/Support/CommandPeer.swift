@@ -34,7 +34,7 @@ final class CommandPeer {
     process.terminationHandler = { process in
       let status = process.terminationStatus
       // A loop that is over does not want to know.
-      try? remote.callSoonThreadsafe { _ in try exit.value.setResult(status) }
+      _ = try? remote.callSoonThreadsafe { _ in try exit.value.setResult(status) }
     }
     try process.run()
     let descriptor = FileDescriptor(rawValue: output.fileHandleForReading.fileDescriptor)

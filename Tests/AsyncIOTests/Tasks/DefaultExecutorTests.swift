@@ -227,10 +227,13 @@ import Testing
     await #expect(processExitsWith: .success) {
       var configuration = EventLoop.Configuration()
       configuration.executorShutdownTimeout = .milliseconds(1)
-      try EventLoop.run(configuration) { loop in
-        loop.createTask { try await loop.runInExecutor { DispatchSemaphore(value: 0).wait() } }
-        while loop.defaultExecutor == nil { try await loop.sleep(for: .zero) }
+      func program() throws {
+        try EventLoop.run(configuration) { loop in
+          loop.createTask { try await loop.runInExecutor { DispatchSemaphore(value: 0).wait() } }
+          while loop.defaultExecutor == nil { try await loop.sleep(for: .zero) }
+        }
       }
+      try program()
     }
   }
 }
