@@ -5,9 +5,10 @@ package import SystemPackage
 package protocol ChildKernel {
   /// Starts a program, and returns once it runs.
   ///
-  /// - Parameter sharingMemory: the child uses this process's memory until it runs its program, and has a pidfd. Without,
-  ///   it has a copy of the memory, and no pidfd.
+  /// - Parameter sharingMemory: the child uses this process's memory until it runs its program. Without, it has a copy.
   func spawn(_ request: ChildRequest, sharingMemory: Bool) throws(SpawnError) -> Child
+  /// Whether children may share memory: the kernel finds out once, and remembers.
+  var sharingClone: NewerCall { get }
   /// The child's return code, once: then it is gone. Nil while it lives.
   func reap(_ child: Child) throws(Errno) -> Int32?
   /// Blocks until the child has ended, and leaves it to be reaped. Never called on a loop's thread.
@@ -103,14 +104,12 @@ extension ChildKernel {
 
   private func startAny(_ request: ChildRequest) throws(SpawnError) -> Child {
     if request.changesIdentity { return try spawn(request, sharingMemory: false) }
-    do throws(SpawnError) {
-      return try spawn(request, sharingMemory: true)
-    } catch {
-      // A sandbox may refuse flags of clone that it does not know.
-      guard error.stage == .clone, [.notPermitted, .noFunction, .invalidArgument].contains(error.code) else {
-        throw error
-      }
-      return try spawn(request, sharingMemory: false)
+    return try sharingClone.perform { () throws(SpawnError) in
+      try spawn(request, sharingMemory: true)
+    } isRefusal: {
+      $0.stage == .clone && $0.code.isRefusal
+    } else: { () throws(SpawnError) in
+      try spawn(request, sharingMemory: false)
     }
   }
 }

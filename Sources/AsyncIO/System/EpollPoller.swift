@@ -14,12 +14,16 @@
     /// Where the kernel writes events: ours, freed in `deinit`.
     private let events: UnsafeMutablePointer<epoll_event>
     private let eventWaker: EventWaker
-    /// Whether the kernel knows `epoll_pwait2`, which waits for nanoseconds rather than milliseconds.
-    private var hasNanosecondWait = true
+    /// `epoll_pwait2`, which waits for nanoseconds rather than milliseconds.
+    private let nanosecondWait: NewerCall
+
+    package static let nanosecondWait = NewerCall()
 
     package var waker: any Waker { eventWaker }
 
-    package init() throws(Errno) {
+    /// - Parameter nanosecondWait: whether the process may use `epoll_pwait2`. Tests bring their own.
+    package init(nanosecondWait: NewerCall = nanosecondWait) throws(Errno) {
+      self.nanosecondWait = nanosecondWait
       let epoll = FileDescriptor(rawValue: try systemCall { epoll_create1(Int32(EPOLL_CLOEXEC)) })
       do throws(Errno) {
         eventWaker = try EventWaker()
@@ -29,10 +33,15 @@
       }
       self.epoll = epoll
       unsafe events = .allocate(capacity: EpollPoller.capacity)
-      // Edge-triggered: each write is an edge of its own, so that nobody ever has to read the counter.
-      try control(
-        EPOLL_CTL_ADD, eventWaker.counter.rawValue, EPOLLIN.rawValue | EPOLLET.rawValue,
-        generation: EpollPoller.wakeGeneration)
+      do throws(Errno) {
+        // Edge-triggered: each write is an edge of its own, so that nobody ever has to read the counter.
+        try control(
+          EPOLL_CTL_ADD, eventWaker.counter.rawValue, EPOLLIN.rawValue | EPOLLET.rawValue,
+          generation: EpollPoller.wakeGeneration)
+      } catch {
+        close()
+        throw error
+      }
     }
 
     deinit { unsafe events.deallocate() }
@@ -85,17 +94,14 @@
       guard let timeout, timeout > 0 else {
         return try systemCallOnce { unsafe epoll_wait(epoll.rawValue, events, capacity, timeout == nil ? -1 : 0) }
       }
-      if hasNanosecondWait {
+      return try nanosecondWait.perform { () throws(Errno) in
         var limit = timespec(tv_sec: Int(timeout / 1_000_000_000), tv_nsec: Int(timeout % 1_000_000_000))
-        do throws(Errno) {
-          return try systemCallOnce { unsafe casyncio_epoll_wait(epoll.rawValue, events, capacity, &limit) }
-        } catch .noFunction {
-          hasNanosecondWait = false
-        }
+        return try systemCallOnce { unsafe casyncio_epoll_wait(epoll.rawValue, events, capacity, &limit) }
+      } else: { () throws(Errno) in
+        // Rounded up, since a timer must not fire early and a wait of zero would spin until it may.
+        let milliseconds = min((timeout - 1) / 1_000_000 + 1, Int64(Int32.max))
+        return try systemCallOnce { unsafe epoll_wait(epoll.rawValue, events, capacity, Int32(milliseconds)) }
       }
-      // Rounded up, since a timer must not fire early and a wait of zero would spin until it may.
-      let milliseconds = min((timeout - 1) / 1_000_000 + 1, Int64(Int32.max))
-      return try systemCallOnce { unsafe epoll_wait(epoll.rawValue, events, capacity, Int32(milliseconds)) }
     }
 
     package func close() {

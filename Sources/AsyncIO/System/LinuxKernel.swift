@@ -8,6 +8,8 @@
   package final class LinuxKernel: Kernel {
     package static let shared = LinuxKernel()
 
+    package let sharingClone = NewerCall()
+
     private init() {}
 
     package func monotonicNanoseconds() -> Int64 {

@@ -81,7 +81,7 @@ import Testing
   @Test("a writer and a reader run on an error, also when there is no room")
   func errorWakesBoth() throws {
     try runLoop { loop, kernel in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer { try? writing.close() }
       try kernel.setNonBlocking(writing, true)
       let block = [UInt8](repeating: 0, count: 4096)

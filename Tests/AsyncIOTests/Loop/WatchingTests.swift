@@ -58,7 +58,7 @@ import Testing
       try turn(loop)
       #expect(calls == ["reader"])
       try loop.removeReader(near.descriptor)
-      let pipe = try FileDescriptor.pipe()
+      let pipe = try FileDescriptor.privatePipe()
       try loop.addWriter(pipe.writeEnd) { calls.append("writer") }
       // Full, so that nothing but the reader's end makes it ready.
       try LinuxKernel.shared.setNonBlocking(pipe.writeEnd, true)

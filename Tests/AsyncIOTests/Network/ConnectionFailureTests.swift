@@ -162,7 +162,7 @@ struct ConnectionFailureTests {
 
   @Test("a cancelled look-up is abandoned, and its late answer ignored")
   func cancelledLookUp() throws {
-    let gate = try FileDescriptor.pipe()
+    let gate = try FileDescriptor.privatePipe()
     defer { try? gate.readEnd.close() }
     let answer = addresses(["127.0.0.1"], 1)
     try runLoop { loop, kernel in
@@ -185,7 +185,7 @@ struct ConnectionFailureTests {
 
   @Test("a look-up's answer that comes after the loop closed finds a closed door")
   func lateAnswer() throws {
-    let gate = try FileDescriptor.pipe()
+    let gate = try FileDescriptor.privatePipe()
     let kernel = TestKernel()
     kernel.answerLookUps { _ in
       var byte: [UInt8] = [0]

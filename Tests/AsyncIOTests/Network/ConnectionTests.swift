@@ -97,7 +97,7 @@ struct ConnectionTests {
       #expect((error as? EventLoopError)?.code == .invalidArgument)
       #expect("\(error)".contains("listens"))
 
-      let pipe = try FileDescriptor.pipe()
+      let pipe = try FileDescriptor.privatePipe()
       let noSocket = Socket(adopting: pipe.readEnd)
       #expect((try await refused(noSocket) as? IOError)?.code == .notSocket)
       try pipe.writeEnd.close()

@@ -90,7 +90,7 @@ import Testing
   @Test("A pipe has no offsets: it is refused by name, and nothing is sent or taken from it")
   func pipe() throws {
     try runLoop { loop, kernel in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer { for end in [reading, writing] { try? end.close() } }
       try writing.writeAll([1, 2, 3])
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)

@@ -77,7 +77,7 @@ import Testing
   @Test("killing a shell whose own child runs on gives minus SIGKILL")
   func killShell() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer { try? reading.close() }
       let process = try await loop.createSubprocessShell(
         "cat <&5 & echo started; wait", stdin: .null, stdout: .pipe,
@@ -115,7 +115,7 @@ import Testing
   func cancelledCommunicate() throws {
     try runProcessLoop { loop, _ in
       // It goes on to its last word once we let it.
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       let process = try await loop.createSubprocessShell(
         "echo first; echo bad >&2; cat; cat <&5; echo last", stdin: .pipe, stdout: .pipe, stderr: .pipe,
         options: SubprocessOptions(descriptors: [5: reading]))

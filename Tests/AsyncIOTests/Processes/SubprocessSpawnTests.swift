@@ -59,7 +59,7 @@ import Testing
       // Without close-on-exec, as a careless library opens files.
       let leaked = fcntl(2, F_DUPFD, 60)
       defer { close(leaked) }
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer {
         try? reading.close()
         try? writing.close()
@@ -91,7 +91,7 @@ import Testing
   func shuffledDescriptors() throws {
     try runProcessLoop { loop, _ in
       // Two descriptors, each of which is to have the number of the other in the child.
-      let pipes = try (0..<2).map { _ in try FileDescriptor.pipe() }
+      let pipes = try (0..<2).map { _ in try FileDescriptor.privatePipe() }
       defer {
         for pipe in pipes { try? pipe.readEnd.close() }
         for pipe in pipes { try? pipe.writeEnd.close() }
@@ -108,7 +108,7 @@ import Testing
   @Test("A descriptor may keep its number")
   func sameNumber() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       // Close-on-exec, as most are.
       #expect(fcntl(reading.rawValue, F_SETFD, FD_CLOEXEC) == 0)
       try writing.writeAll(Array("kept\n".utf8))
@@ -125,7 +125,7 @@ import Testing
   @Test("A descriptor may serve several streams, and stays the program's")
   func sharedDescriptor() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer {
         try? reading.close()
         try? writing.close()

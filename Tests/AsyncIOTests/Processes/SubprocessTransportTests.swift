@@ -108,7 +108,7 @@ import Testing
   func exitFirst() throws {
     try runProcessLoop { loop, _ in
       // The grandchild holds the output until its own input ends, and that is a pipe of ours.
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       defer { try? reading.close() }
       let (transport, recorder) = try await loop.subprocessShell(
         { ProcessRecorder() }, "(cat <&5; echo grandchild) & exec true", stdin: .null,
@@ -198,7 +198,7 @@ import Testing
   @Test("close ends the pipes also when a grandchild holds them, and what is buffered is dropped")
   func closeWithGrandchild() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       let (transport, recorder) = try await loop.subprocessShell(
         { ProcessRecorder() }, "exec 4<&0; cat <&5 & echo ready; exec sleep 1000",
         options: SubprocessOptions(descriptors: [5: reading]))

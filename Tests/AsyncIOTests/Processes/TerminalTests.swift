@@ -91,7 +91,7 @@ import Testing
   @Test("A child that closes its streams and lives on is not hung up")
   func streamsClosed() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       let (transport, recorder) = try await loop.subprocessShell(
         { ProcessRecorder() }, "echo a; exec <&- >&- 2>&-; read line <&5; exit 8", on: .pty(),
         options: SubprocessOptions(descriptors: [5: reading]))

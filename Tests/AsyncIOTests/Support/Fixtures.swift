@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Logging
 import Synchronization
 import SystemPackage
@@ -8,18 +9,16 @@ import Testing
 
 /// Makes a loop on a kernel of its own, lends both, closes the loop, and fails the test when a descriptor is left.
 func withLoop<R>(
-  sourceLocation: SourceLocation = #_sourceLocation, _ body: (EventLoop, TestKernel) throws -> R
+  sourceLocation: SourceLocation = #_sourceLocation, limits: Watchdog.Limits = Watchdog.Limits(),
+  _ body: (EventLoop, TestKernel) throws -> R
 ) throws -> R {
   CapturedLog.install()
   let kernel = TestKernel()
   let loop = try EventLoop(kernel: kernel)
-  let watchdog = loop.callLater(.seconds(30)) {
-    Issue.record("the test's loop ran for 30 seconds", sourceLocation: sourceLocation)
-    loop.stop()
-  }
+  let watch = Watchdog.watch(loop, kernel, limits, sourceLocation)
   defer {
-    watchdog.cancel()
     loop.close()
+    watch.end()
     #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
   }
   return try body(loop, kernel)
@@ -27,35 +26,56 @@ func withLoop<R>(
 
 /// Runs an async test on a loop as ``EventLoop/run(_:_:)`` would, and fails it when a descriptor is left.
 func runLoop<R>(
-  sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (EventLoop, TestKernel) async throws -> R
+  sourceLocation: SourceLocation = #_sourceLocation, limits: Watchdog.Limits = Watchdog.Limits(),
+  _ body: @escaping (EventLoop, TestKernel) async throws -> R
 ) throws -> R {
   CapturedLog.install()
   let kernel = TestKernel()
   let loop = try EventLoop(kernel: kernel)
-  let watchdog = loop.callLater(.seconds(30)) {
-    Issue.record("the test's loop ran for 30 seconds", sourceLocation: sourceLocation)
-    loop.stop()
-  }
+  let watch = Watchdog.watch(loop, kernel, limits, sourceLocation)
   defer {
-    watchdog.cancel()
+    watch.end()
     #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
   }
   return try loop.runMain(handlesInterrupt: false) { try await body($0, kernel) }
 }
 
 extension EventLoop {
-  /// Lets the loop turn until the condition holds; fails the test when that takes more than 20 seconds.
+  /// Lets the loop turn until the condition holds; fails the test when that takes more than 20 seconds of real time.
+  ///
+  /// What is late by less than that passes. To test when something happens, use ``expect(after:on:_:sourceLocation:_:)``.
   func until(
     _ comment: Comment? = nil, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
   ) async throws {
-    let deadline = time.advanced(by: .seconds(20))
+    let deadline = ContinuousClock.now + .seconds(20)
     while try !condition() {
-      guard time < deadline else {
+      guard ContinuousClock.now < deadline else {
         Issue.record(comment ?? "a condition did not come true", sourceLocation: sourceLocation)
         throw ConditionTimedOut()
       }
-      try await sleep(for: .milliseconds(1))
+      if let kernel = kernel as? TestKernel, kernel.isClockStopped {
+        try await turn()
+        sched_yield()
+      } else {
+        try await sleep(for: .milliseconds(1))
+      }
     }
+  }
+
+  /// Checks that something happens once a limit has passed on the loop's clock, and not a moment earlier. The clock is to
+  /// be stopped before the limit begins, see ``TestKernel/stopClock()``: so no machine is too slow or too fast for it.
+  func expect(
+    after limit: Duration, on kernel: TestKernel, _ comment: Comment? = nil,
+    sourceLocation: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
+  ) async throws {
+    #expect(kernel.isClockStopped, sourceLocation: sourceLocation)
+    let moment = Duration.nanoseconds(1)
+    kernel.advanceClock(by: limit - moment)
+    try await turn(10)
+    let isEarly = try condition()
+    #expect(!isEarly, comment ?? "it comes too early", sourceLocation: sourceLocation)
+    kernel.advanceClock(by: moment)
+    try await until(comment, sourceLocation: sourceLocation, condition)
   }
 
   /// Sets a handler that collects what is reported.

@@ -16,7 +16,7 @@ enum PipeKind: CaseIterable, Sendable {
   func open() throws -> (reading: FileDescriptor, writing: FileDescriptor) {
     switch self {
     case .pipe:
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       return (reading, writing)
     case .fifo:
       let folder = try TemporaryFolder()

@@ -9,7 +9,11 @@ import Testing
 extension TestKernel {
   func spawn(_ request: ChildRequest, sharingMemory: Bool) throws(SpawnError) -> Child {
     do throws(Errno) { try enter(sharingMemory ? .spawn : .spawnCopying) } catch { throw SpawnError(error, .clone) }
-    let child = try real.spawn(request, sharingMemory: sharingMemory)
+    var child = try real.spawn(request, sharingMemory: sharingMemory)
+    if withholdsPidfds.current, let pidfd = child.pidfd {
+      try? pidfd.close()
+      child.pidfd = nil
+    }
     children.withLock { _ = $0.insert(child.pid) }
     if let pidfd = child.pidfd { opened(pidfd.rawValue) }
     return child

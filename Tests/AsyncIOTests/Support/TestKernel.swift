@@ -9,12 +9,22 @@ import SystemPackage
 /// Accounting by kernel rather than by process lets tests look for leaks while others run beside them.
 final class TestKernel: Kernel {
   enum Call: Hashable, Sendable {
-    case makePoller, makeSocket, bind, listen, connect, accept, shutdownWrite, close, receive, send, sendGathering
+    case makePoller, makeSocket, makeSocketPair, bind, listen, connect, accept, shutdownWrite, close, receive, send,
+      sendGathering
     case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
     case receiveFrom, receiveBatch, sendDatagram, sendBatch
     case spawn, spawnCopying, reap, signalChild, makePipe, openNullDevice, makeTerminal, duplicate, resizeTerminal
     case read, write, writeGathering, fileKind, setNonBlocking
     case makeCounter, setSignalDisposition
+
+    /// Whether the process may have too many descriptors for it.
+    var makesDescriptor: Bool {
+      switch self {
+      case .makePoller, .makeSocket, .makeSocketPair, .accept, .makeCounter: true
+      case .spawn, .makePipe, .openNullDevice, .makeTerminal, .duplicate: true
+      default: false
+      }
+    }
   }
 
   private struct Injection {
@@ -29,6 +39,8 @@ final class TestKernel: Kernel {
     var injections: [Call: [Injection]] = [:]
     var limits: [Call: Int] = [:]
     var clockOffset: Int64 = 0
+    var clockStopped: Int64?
+    var failingDescriptor: Int?
     var lookUp: (@Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo])?
     var timeouts: [Int64?] = []
     var swallowsFiles = false
@@ -37,7 +49,10 @@ final class TestKernel: Kernel {
   private let state = Mutex(State())
   /// The children that were started and not reaped, by their numbers.
   let children = Shared<Set<Int32>>([])
+  /// Set for children without pidfds, as old kernels and some sandboxes have them.
+  let withholdsPidfds = Shared(false)
   let real: any Kernel = LinuxKernel.shared
+  let sharingClone = NewerCall()
 
   // MARK: For tests
 
@@ -45,6 +60,13 @@ final class TestKernel: Kernel {
   func inject(_ error: Errno, into call: Call, times: Int = 1, skip: Int = 0) {
     state.withLock { $0.injections[call, default: []].append(Injection(error: error, skip: skip, times: times)) }
   }
+
+  /// Has one of the calls that make descriptors fail as it does when the process has too many: the `number`th from now
+  /// on, counted from 0. Nil takes that back.
+  func failDescriptor(_ number: Int?) { state.withLock { $0.failingDescriptor = number } }
+
+  /// Whether ``failDescriptor(_:)`` has had its effect.
+  var hasFailedDescriptor: Bool { state.withLock { $0.failingDescriptor == nil } }
 
   /// Takes back what was to fail and has not yet.
   func clearInjections() { state.withLock { $0.injections.removeAll() } }
@@ -72,6 +94,14 @@ final class TestKernel: Kernel {
     state.withLock { $0.clockOffset += duration.clampedNanoseconds }
   }
 
+  /// Has the loop's clock stand still but for ``advanceClock(by:)``: then a limit that is late by whatever little does
+  /// not pass.
+  func stopClock() {
+    state.withLock { $0.clockStopped = real.monotonicNanoseconds() }
+  }
+
+  var isClockStopped: Bool { state.withLock { $0.clockStopped != nil } }
+
   /// Takes a descriptor that was made elsewhere into the books.
   func adopt(_ descriptor: FileDescriptor) -> Socket {
     opened(descriptor.rawValue)
@@ -90,6 +120,10 @@ final class TestKernel: Kernel {
   func enter(_ call: Call) throws(Errno) {
     let error = state.withLock { state -> Errno? in
       state.counts[call, default: 0] += 1
+      if call.makesDescriptor, let number = state.failingDescriptor {
+        state.failingDescriptor = number > 0 ? number - 1 : nil
+        if number == 0 { return .tooManyOpenFiles }
+      }
       guard var first = state.injections[call]?.first else { return nil }
       var error: Errno?
       if first.skip > 0 {
@@ -106,12 +140,14 @@ final class TestKernel: Kernel {
 
   func opened(_ descriptor: Int32) { state.withLock { _ = $0.open.insert(descriptor) } }
   func closed(_ descriptor: Int32) { state.withLock { _ = $0.open.remove(descriptor) } }
-  fileprivate func polled(_ timeout: Int64?) { state.withLock { $0.timeouts.append(timeout) } }
+  func polled(_ timeout: Int64?) { state.withLock { $0.timeouts.append(timeout) } }
   private func limit(of call: Call) -> Int? { state.withLock { $0.limits[call] } }
 
   // MARK: Kernel
 
-  func monotonicNanoseconds() -> Int64 { real.monotonicNanoseconds() + state.withLock { $0.clockOffset } }
+  func monotonicNanoseconds() -> Int64 {
+    state.withLock { ($0.clockStopped ?? real.monotonicNanoseconds()) + $0.clockOffset }
+  }
 
   func makePoller() throws(Errno) -> any Poller {
     try enter(.makePoller)
@@ -128,6 +164,7 @@ final class TestKernel: Kernel {
   }
 
   func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor) {
+    try enter(.makeSocketPair)
     let pair = try real.makeSocketPair(kind)
     opened(pair.0.rawValue)
     opened(pair.1.rawValue)
@@ -332,50 +369,5 @@ final class TestKernel: Kernel {
     state.withLock { $0.counts[.lookUp, default: 0] += 1 }
     if let answer = state.withLock({ $0.lookUp }) { return try answer(query) }
     return try real.lookUp(query)
-  }
-}
-
-/// The real poller, counted.
-private final class TestPoller: Poller {
-  private let real: any Poller
-  private let kernel: TestKernel
-  /// Stands for the poller's own descriptors in the kernel's books.
-  private let token: Int32
-
-  private static let tokens = Atomic<Int32>(-2)
-
-  init(_ real: any Poller, _ kernel: TestKernel) {
-    self.real = real
-    self.kernel = kernel
-    token = TestPoller.tokens.subtract(1, ordering: .relaxed).newValue
-    kernel.opened(token)
-  }
-
-  var waker: any Waker { real.waker }
-
-  func add(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno) {
-    try kernel.enter(.add)
-    try real.add(descriptor, interest, generation: generation)
-  }
-
-  func modify(_ descriptor: FileDescriptor, _ interest: Interest, generation: UInt32) throws(Errno) {
-    try kernel.enter(.modify)
-    try real.modify(descriptor, interest, generation: generation)
-  }
-
-  func remove(_ descriptor: FileDescriptor) throws(Errno) {
-    try kernel.enter(.remove)
-    try real.remove(descriptor)
-  }
-
-  func wait(timeout: Int64?, into events: inout [PollEvent]) throws(Errno) {
-    try kernel.enter(.wait)
-    kernel.polled(timeout)
-    try real.wait(timeout: timeout, into: &events)
-  }
-
-  func close() {
-    real.close()
-    kernel.closed(token)
   }
 }

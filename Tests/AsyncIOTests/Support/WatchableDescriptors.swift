@@ -12,7 +12,7 @@ enum WatchableKind: CaseIterable, Sendable {
   func open() throws -> (reading: FileDescriptor, writing: FileDescriptor) {
     switch self {
     case .pipe:
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       return (reading, writing)
     case .socketPair:
       return try LinuxKernel.shared.makeSocketPair(.stream)

@@ -31,7 +31,7 @@ private func brokenPipeState() -> (isPending: Bool, isBlocked: Bool) {
       // In a process of its own, whose main thread's end by SIGPIPE would be seen.
       signal(SIGPIPE, SIG_DFL)
       let tests = PipeWritingTests()
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       #expect(tests.write(writing, usesFlag: true) == .success(1))
       #expect(tests.write(writing, usesFlag: false) == .success(1))
       try reading.close()
@@ -52,7 +52,7 @@ private func brokenPipeState() -> (isPending: Bool, isBlocked: Bool) {
       sigemptyset(&set)
       sigaddset(&set, SIGPIPE)
       pthread_sigmask(SIG_BLOCK, &set, nil)
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       try reading.close()
       let tests = PipeWritingTests()
       #expect(tests.write(writing, usesFlag: false) == .failure(.brokenPipe))
@@ -73,7 +73,7 @@ private func brokenPipeState() -> (isPending: Bool, isBlocked: Bool) {
   @Test("what descriptors stand for")
   func kinds() throws {
     let kernel = LinuxKernel.shared
-    let (reading, writing) = try FileDescriptor.pipe()
+    let (reading, writing) = try FileDescriptor.privatePipe()
     let (socket, peer) = try kernel.makeSocketPair(.stream)
     let (master, terminal) = try openTerminal()
     let folder = try FileDescriptor.open("/tmp", .readOnly)
