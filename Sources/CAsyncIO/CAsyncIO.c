@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
 #include "CAsyncIO.h"
+#include "Refusal.h"
 
 #if defined(__linux__)
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -44,11 +46,21 @@ _Static_assert(sizeof(struct casyncio_message) == sizeof(struct mmsghdr), "laid 
 _Static_assert(offsetof(struct casyncio_message, length) == offsetof(struct mmsghdr, msg_len), "laid out alike");
 
 int casyncio_receive_messages(int socket, struct casyncio_message *messages, unsigned int count) {
-  return recvmmsg(socket, (struct mmsghdr *)messages, count, 0, NULL);
+  int received = recvmmsg(socket, (struct mmsghdr *)messages, count, 0, NULL);
+  if (received >= 0 || !is_refusal(errno) || count == 0) return received;
+  ssize_t length = recvmsg(socket, &messages->header, 0);
+  if (length < 0) return -1;
+  messages->length = (unsigned int)length;
+  return 1;
 }
 
 int casyncio_send_messages(int socket, struct casyncio_message *messages, unsigned int count, int flags) {
-  return sendmmsg(socket, (struct mmsghdr *)messages, count, flags);
+  int sent = sendmmsg(socket, (struct mmsghdr *)messages, count, flags);
+  if (sent >= 0 || !is_refusal(errno) || count == 0) return sent;
+  ssize_t length = sendmsg(socket, &messages->header, flags);
+  if (length < 0) return -1;
+  messages->length = (unsigned int)length;
+  return 1;
 }
 
 int casyncio_counter(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
 #include "CAsyncIOSpawn.h"
+#include "Refusal.h"
 
 #if defined(__linux__)
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +33,14 @@
 #endif
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
 #endif
 
 // The kernel's mask of all signals, those that the C library keeps for itself among them.
@@ -87,11 +97,21 @@ struct directory_entry {
   char name[];
 };
 
+// Goes through every number that may be open, up to what costs a tenth of a second.
+static void mark_numbered(void) {
+  struct rlimit limit;
+  long end = 1L << 20;
+  // The hard limit: the soft one may be lower than what was opened before it was set.
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)end) end = (long)limit.rlim_max;
+  for (int descriptor = 3; descriptor < end; descriptor++) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
 // For kernels that cannot mark a range: goes through what is open.
 static void mark_listed(void) {
   _Alignas(struct directory_entry) char buffer[2048];
   int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return;
+  // No such folder is mounted, or no descriptor is left for it.
+  if (folder < 0) return mark_numbered();
   long size;
   while ((size = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) > 0) {
     for (long at = 0; at < size;) {
@@ -199,13 +219,34 @@ __attribute__((noinline)) static pid_t clone_sharing(struct start *start, int *p
 }
 
 // A copy of the memory but for the report, which both see.
+#if THREAD_SANITIZER
+void __sanitizer_syscall_pre_impl_fork(void);
+void __sanitizer_syscall_post_impl_fork(long answer);
+
+// The sanitizer's own wrapper of `clone` ends the process. It is told of a fork instead, so that none of its locks is
+// held in the child by a thread that is not there.
+__attribute__((noinline, no_sanitize("thread"))) static pid_t clone_copying(struct start *start) {
+  __sanitizer_syscall_pre_impl_fork();
+  long answer = syscall(SYS_clone, CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
+  int code = errno;
+  __sanitizer_syscall_post_impl_fork(answer);
+  if (answer == 0) child_main(start);
+  errno = code;
+  return (pid_t)answer;
+}
+#else
 __attribute__((noinline)) static pid_t clone_copying(struct start *start) {
   _Alignas(16) char stack[STACK_BYTES];
   return clone(child_main, stack + STACK_BYTES, CLONE_VFORK | SIGCHLD, start);
 }
+#endif
 
 struct casyncio_spawned casyncio_spawn(const struct casyncio_child *child, int vfork) {
   struct casyncio_spawned spawned = {.pid = -1, .pidfd = -1, .code = 0};
+#if THREAD_SANITIZER
+  // Its shadow of our memory would not survive the child.
+  vfork = 0;
+#endif
   struct report own = {.code = 0}, *report = &own;
   if (!vfork) {
     report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -233,6 +274,8 @@ struct casyncio_spawned casyncio_spawn(const struct casyncio_child *child, int v
     spawned.stage = report->stage;
     spawned.value = report->value;
   }
+  // Nobody but us waits for the child, so that the number is still its own. Without one, a thread can wait for it.
+  if (spawned.pid > 0 && spawned.pidfd < 0) spawned.pidfd = (int)syscall(SYS_pidfd_open, spawned.pid, 0);
   pthread_setcancelstate(cancellation, NULL);
   if (!vfork) munmap(report, sizeof *report);
   errno = saved;
@@ -246,7 +289,7 @@ int casyncio_wait(pid_t pid, int pidfd, int blocks, int leaves_zombie, int *stat
   int code = -1;
   if (pidfd >= 0) code = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, options);
   // Kernels from before 5.4 make pidfds, but do not wait for them. The pid is the child's until it was waited for.
-  if (pidfd < 0 || (code != 0 && errno == EINVAL)) code = waitid(P_PID, (id_t)pid, &info, options);
+  if (pidfd < 0 || (code != 0 && is_refusal(errno))) code = waitid(P_PID, (id_t)pid, &info, options);
   if (code != 0) return -1;
   if (info.si_pid == 0) return 0;
   *status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
@@ -256,8 +299,8 @@ int casyncio_wait(pid_t pid, int pidfd, int blocks, int leaves_zombie, int *stat
 int casyncio_signal_child(pid_t pid, int pidfd, int signal) {
   if (pidfd >= 0) {
     int code = (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
-    // Refused by a sandbox, maybe; were it the child that refuses, it would do so again.
-    if (code == 0 || (errno != ENOSYS && errno != EPERM)) return code;
+    // Were it the child that may not be signalled, or the signal that is none, the older call would say so again.
+    if (code == 0 || !is_refusal(errno)) return code;
   }
   return kill(pid, signal);
 }
@@ -269,7 +312,7 @@ int casyncio_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 static int open_slave(int master) {
   // By way of the master, so that no path has to be right.
   int terminal = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (terminal >= 0 || (errno != EINVAL && errno != ENOTTY)) return terminal;
+  if (terminal >= 0 || (!is_refusal(errno) && errno != ENOTTY)) return terminal;
   char path[64];
   if (ptsname_r(master, path, sizeof path) != 0) return -1;
   return open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);

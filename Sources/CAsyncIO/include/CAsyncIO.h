@@ -40,7 +40,7 @@ struct casyncio_message {
   struct msghdr header;
   unsigned int length;
 };
-/// recvmmsg and sendmmsg.
+/// recvmmsg and sendmmsg; one message at a time where these are refused.
 int casyncio_receive_messages(int socket, struct casyncio_message *messages, unsigned int count);
 int casyncio_send_messages(int socket, struct casyncio_message *messages, unsigned int count, int flags);
 

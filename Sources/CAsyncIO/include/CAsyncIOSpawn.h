@@ -54,7 +54,7 @@ enum casyncio_stage {
 /// A child that runs its program, or why there is none: then `code` is the error number.
 struct casyncio_spawned {
   pid_t pid;
-  /// -1 where the kernel makes none.
+  /// Close-on-exec; -1 where the kernel makes none.
   int pidfd;
   int code;
   enum casyncio_stage stage;
@@ -64,7 +64,8 @@ struct casyncio_spawned {
 /// Starts a program. Returns once it runs, or once the child that could not run it is gone.
 ///
 /// With `vfork`, the child runs in the caller's memory until then, so that the size of that does not matter. Without,
-/// the memory is copied, and no pidfd is asked for.
+/// the memory is copied, and the clone itself uses no flag that is newer than the sandboxes that there are. A build with
+/// ThreadSanitizer always copies.
 struct casyncio_spawned casyncio_spawn(const struct casyncio_child *child, int vfork);
 
 /// waitid for one child: by its pidfd, or by its pid when that is -1.

@@ -39,7 +39,7 @@ import Testing
   @Test("children that end together are all noticed")
   func togetherEnded() throws {
     try runProcessLoop { loop, _ in
-      let (reading, writing) = try FileDescriptor.pipe()
+      let (reading, writing) = try FileDescriptor.privatePipe()
       var recorders: [ProcessRecorder] = []
       for _ in 0..<20 {
         let (_, recorder) = try await loop.subprocessExec(
@@ -89,12 +89,32 @@ import Testing
     }
   }
 
+  @Test("an end that a signal's sender finds first is told once", arguments: [false, true])
+  func noticedTwice(withholdsPidfds: Bool) throws {
+    try runProcessLoop { loop, kernel in
+      kernel.withholdsPidfds.withLock { $0 = withholdsPidfds }
+      for _ in 0..<5 {
+        let (transport, recorder) = try await loop.subprocessExec({ ProcessRecorder() }, "true", stdin: .null)
+        try blockUntilEnded(transport.pid)
+        let error = try await ioError { try transport.sendSignal(.terminate) }
+        #expect(error == IOError(.noSuchProcess, "kill", "process \(transport.pid)"))
+        #expect(transport.returnCode == 0 && !recorder.hasExited)
+        try await loop.until { recorder.isLost }
+        try await loop.turn(5)
+        #expect(recorder.calls.count { $0 == .exited } == 1)
+      }
+    }
+  }
+
   // MARK: Without pidfds
 
-  @Test("Where clone's flags are refused, a copying clone and a thread take their place", arguments: [1, 38, 22])
-  func withoutPidfd(code: Int32) throws {
+  @Test(
+    "where clone's flags are refused, a copying clone takes their place from then on; a thread waits without pidfds",
+    arguments: [Errno.notPermitted, .noFunction, .invalidArgument], [false, true])
+  func withoutSharing(code: Errno, withholdsPidfds: Bool) throws {
     try runProcessLoop { loop, kernel in
-      kernel.inject(Errno(rawValue: code), into: .spawn, times: 100)
+      kernel.withholdsPidfds.withLock { $0 = withholdsPidfds }
+      kernel.inject(code, into: .spawn, times: 100)
       let recorder = try await loop.runShell("echo hello; exit 5")
       #expect(recorder.text == "hello\n")
       #expect(recorder.transport.returnCode == 5)
@@ -107,6 +127,23 @@ import Testing
 
       let error = try await ioError { try await loop.subprocessExec({ ProcessRecorder() }, "no-such-program") }
       #expect(error == IOError(.noSuchFileOrDirectory, "exec", "no-such-program"))
+      #expect(kernel.count(of: .spawn) == 1, "what was refused once is not tried again")
+      #expect(kernel.count(of: .spawnCopying) == 3)
+    }
+  }
+
+  @Test("a child without a pidfd that was reaped elsewhere gives 255 and a warning")
+  func reapedElsewhereWithoutPidfd() throws {
+    try runProcessLoop { loop, kernel in
+      kernel.withholdsPidfds.withLock { $0 = true }
+      // The loop does not turn meanwhile: what the thread has seen waits for it.
+      let (transport, recorder) = try await loop.subprocessShell({ ProcessRecorder() }, "exit 3", stdin: .null)
+      try blockUntilEnded(transport.pid)
+      #expect(try LinuxKernel.shared.reap(Child(pid: transport.pid, pidfd: nil)) == 3)
+      kernel.children.withLock { _ = $0.remove(transport.pid) }
+      try await loop.until("it is noticed") { recorder.isLost }
+      #expect(recorder.codeAtExit == .some(255))
+      #expect(!CapturedLog.matching("warning: child process \(transport.pid) was reaped by someone else").isEmpty)
     }
   }
 
@@ -137,7 +174,7 @@ import Testing
   func loopClosed(hasPidfd: Bool) throws {
     let released = Boxed(0)
     let kernel = try withLoop { loop, kernel in
-      if !hasPidfd { kernel.inject(.notPermitted, into: .spawn, times: 10) }
+      kernel.withholdsPidfds.withLock { $0 = !hasPidfd }
       try loop.runUntilComplete {
         let probe = ReleaseProbe { released.value += 1 }
         for program in ["cat", "cat"] {

@@ -8,7 +8,10 @@ import Testing
 
 /// What every poller has to do, run on each that this platform has.
 @Suite struct PollerContractTests {
-  static let makers: [Maker] = [Maker(name: "epoll") { try EpollPoller() }]
+  static let makers: [Maker] = [
+    Maker(name: "epoll") { try EpollPoller() },
+    Maker(name: "epoll in milliseconds") { try EpollPoller(nanosecondWait: NewerCall(isRefused: true)) },
+  ]
 
   struct Maker: Sendable, CustomTestStringConvertible {
     let name: String

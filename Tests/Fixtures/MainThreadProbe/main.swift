@@ -209,6 +209,8 @@ case "handler":
     raise(SIGINT)
     print("went on")
   }
+case "facilities": try facilities()
+case "few descriptors": fewDescriptors(CommandLine.arguments[2])
 case "signals": try signals(CommandLine.arguments[2])
 case "throws":
   struct Failure: Error {}
