@@ -32,26 +32,32 @@ extension EventLoop {
   }
 
   /// Has the process's main work arrive here for as long as the body runs.
-  func serveMain(_ body: () -> Void) {
+  func serveMain(_ body: () throws(EventLoopError) -> Void) throws(EventLoopError) {
+    try watchMainDispatchQueue()
+    defer { unwatchMainDispatchQueue() }
     let previous = LoopAdoption.bind(taskExecutor.door)
-    watchMainDispatchQueue()
-    body()
-    unwatchMainDispatchQueue()
-    LoopAdoption.unbind(restoring: previous)
+    defer { LoopAdoption.unbind(restoring: previous) }
+    try body()
   }
 }
 
 extension EventLoop {
   /// Serves libdispatch's main queue, where `MainActor`'s work arrives unless the loop has adopted it, and where
   /// `DispatchQueue.main` sends its blocks in any case.
-  func watchMainDispatchQueue() {
-    let descriptor = FileDescriptor(rawValue: MainDispatchQueue.descriptor)
-    guard ThreadIdentity.isMain, descriptor.rawValue >= 0, readiness.watcher(of: descriptor) == nil else { return }
-    // Without it the loop is whole; the queue's blocks wait, as they do in any program that does not serve them.
-    _ = try? addReader(descriptor) { MainDispatchQueue.drain() }
+  private func watchMainDispatchQueue() throws(EventLoopError) {
+    guard ThreadIdentity.isMain else { return }
+    do {
+      // It is open, unless the loop was made on another thread.
+      try MainDispatchQueue.open()
+      guard let descriptor = MainDispatchQueue.descriptor, readiness.watcher(of: descriptor) == nil else { return }
+      try addReader(descriptor) { MainDispatchQueue.drain() }
+    } catch {
+      throw EventLoopError(.systemFailure, "the main dispatch queue cannot be served: \(error)")
+    }
   }
 
-  func unwatchMainDispatchQueue() {
-    _ = try? removeReader(FileDescriptor(rawValue: MainDispatchQueue.descriptor))
+  private func unwatchMainDispatchQueue() {
+    guard let descriptor = MainDispatchQueue.descriptor else { return }
+    _ = try? removeReader(descriptor)
   }
 }

@@ -4,28 +4,31 @@ import SystemPackage
 extension EventLoop {
   /// Runs until ``stop()`` is called. asyncio's `run_forever`.
   ///
-  /// - Throws: ``EventLoopError`` `.closed`, or `.alreadyRunning` when this loop or another runs on this thread.
+  /// - Throws: ``EventLoopError`` `.closed`; `.alreadyRunning` when this loop or another runs on this thread;
+  ///   `.systemFailure` when the system does not let the loop wait: it may be run again.
   public func runForever() throws(EventLoopError) {
     if isClosed { throw .closed }
     if isRunning || EventLoop.running != nil { throw .alreadyRunning }
     core.mailbox.setRunner(.current)
     EventLoop.runningLoop.value = self
-    if LoopAdoption.isOnMain { serveMain(runUntilStopped) } else { runUntilStopped() }
-    EventLoop.runningLoop.value = nil
-    core.mailbox.setRunner(nil)
+    defer {
+      EventLoop.runningLoop.value = nil
+      core.mailbox.setRunner(nil)
+    }
+    if LoopAdoption.isOnMain { try serveMain(runUntilStopped) } else { try runUntilStopped() }
   }
 
   /// Runs the process's adopted jobs for ever, without being the thread's loop in the eyes of the program.
-  func runUnseen() {
+  func runUnseen() throws(EventLoopError) {
     core.mailbox.setRunner(.current)
-    serveMain(runUntilStopped)
+    try serveMain(runUntilStopped)
   }
 
   /// The loop itself. One iteration: wait for something to happen, hand out what did, run what is ready.
-  private func runUntilStopped() {
+  private func runUntilStopped() throws(EventLoopError) {
     repeat {
       core.admitMessages()
-      poll()
+      try poll()
       deliverEvents()
       core.queueDueTimers()
       runReady()
@@ -33,19 +36,22 @@ extension EventLoop {
   }
 
   /// Waits until something is ready, and not at all when something is.
-  private func poll() {
+  private func poll() throws(EventLoopError) {
     events.removeAll(keepingCapacity: true)
     let timeout = pollTimeout()
     // Nothing to hear of, nothing to wait for: the system call would answer "nothing".
     if timeout == 0, readiness.watchedCount == 0 { return }
     let blocks = timeout != 0 && core.mailbox.prepareToSleep()
+    defer {
+      if blocks { core.mailbox.didWake() }
+      core.admitMessages()
+    }
     do throws(Errno) {
       try poller.wait(timeout: blocks ? timeout : 0, into: &events)
     } catch {
-      misuse("the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
+      throw EventLoopError(
+        .systemFailure, "the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
     }
-    if blocks { core.mailbox.didWake() }
-    core.admitMessages()
   }
 
   /// How long the poll may take, in nanoseconds; nil for ever.

@@ -72,6 +72,8 @@ public final class EventLoop {
 
   package init(kernel: any Kernel) throws(IOError) {
     do throws(Errno) {
+      // A run on this thread will need it. Here it can be an error that there is none.
+      if ThreadIdentity.isMain { try MainDispatchQueue.open() }
       poller = try kernel.makePoller()
     } catch {
       throw IOError(error, "EventLoop.init")

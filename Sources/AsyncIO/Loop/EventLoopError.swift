@@ -37,6 +37,8 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let transportState = Code(description: "transportState")
     /// The executor was shut down, and takes no more work.
     public static let executorShutDown = Code(description: "executorShutDown")
+    /// The system failed the loop: its poller, or a descriptor that it needs. The sentence has the system's error.
+    public static let systemFailure = Code(description: "systemFailure")
   }
 
   /// What kind of error it is.

@@ -131,7 +131,7 @@ private final class AdoptedMainExecutor: MainExecutor {
   /// loop that nobody sees, in which another `EventLoop.run` is as welcome as in a plain `main`.
   func run() throws {
     let loop = try EventLoop()
-    loop.runUnseen()
+    try loop.runUnseen()
   }
 
   func stop() {

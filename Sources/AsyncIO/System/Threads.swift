@@ -2,6 +2,8 @@
 import CAsyncIO
 import Dispatch
 import Glibc
+import Synchronization
+import SystemPackage
 
 /// The identity of a thread, for as long as it lives.
 struct ThreadIdentity: Equatable, Sendable {
@@ -63,8 +65,24 @@ func isOnlyReference<Success, Failure>(_ task: inout Task<Success, Failure>?) ->
 /// libdispatch's main queue, where `MainActor` and `DispatchQueue.main` send their work as long as nobody else serves
 /// them. A loop on the main thread serves it, as CFRunLoop does.
 enum MainDispatchQueue {
-  /// Readable while the queue has work. It belongs to libdispatch.
-  static var descriptor: Int32 { _dispatch_get_main_queue_handle_4CF() }
+  /// Readable while the queue has work. It belongs to libdispatch; nil before ``open()``.
+  static var descriptor: FileDescriptor? {
+    isOpen.load(ordering: .acquiring) ? FileDescriptor(rawValue: _dispatch_get_main_queue_handle_4CF()) : nil
+  }
+
+  private static let isOpen = Atomic(false)
+
+  /// Has libdispatch make the descriptor.
+  ///
+  /// It ends the process when there is none to be had. So we look first whether there is: on the main thread, on which
+  /// a program starts, hardly anyone comes in between.
+  static func open() throws(Errno) {
+    if isOpen.load(ordering: .acquiring) { return }
+    let likeIts = try systemCall { casyncio_counter() }
+    _ = Glibc.close(likeIts)
+    _ = _dispatch_get_main_queue_handle_4CF()
+    isOpen.store(true, ordering: .releasing)
+  }
 
   /// Whether the caller was called by the main queue, on whatever thread that runs.
   static var isCurrent: Bool { DispatchQueue.getSpecific(key: mark) ?? false }
