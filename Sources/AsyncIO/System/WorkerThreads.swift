@@ -21,6 +21,8 @@ final class WorkerThreads: @unchecked Sendable {
     var patience = 10
     /// Tests refuse threads here, as the system does when it has none left.
     var refusal: @Sendable () -> Errno? = { nil }
+    /// Tests wait here in the condition's place, without the lock; the answer is whether the time was up.
+    var wait: (@Sendable () -> Bool)?
   }
 
   private let options: Options
@@ -197,13 +199,11 @@ final class WorkerThreads: @unchecked Sendable {
         continue
       }
       if isShutDown { break }
-      var deadline = timespec()
-      unsafe clock_gettime(CLOCK_MONOTONIC, &deadline)
-      deadline.tv_sec += options.patience
       idle += 1
-      let code = unsafe pthread_cond_timedwait(jobArrived, lock, &deadline)
+      let isTimeUp = waitForJob()
       idle -= 1
-      if code == ETIMEDOUT, jobs.isEmpty { break }
+      // A job may have come after the time was up and before the lock was ours again. It counts on this thread.
+      if isTimeUp, jobs.isEmpty { break }
     }
     members.remove(identity)
     numbers[number] = false
@@ -212,6 +212,21 @@ final class WorkerThreads: @unchecked Sendable {
     if threads == 0 { swap(&actions, &endActions) }
     unsafe pthread_mutex_unlock(lock)
     for action in actions { action() }
+  }
+
+  /// Waits until a job arrives, at most as long as a thread stays without one. The lock is let go of meanwhile.
+  ///
+  /// - Returns: whether the time was up.
+  private func waitForJob() -> Bool {
+    if let wait = options.wait {
+      unsafe pthread_mutex_unlock(lock)
+      defer { unsafe pthread_mutex_lock(lock) }
+      return wait()
+    }
+    var deadline = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &deadline)
+    deadline.tv_sec += options.patience
+    return unsafe pthread_cond_timedwait(jobArrived, lock, &deadline) == ETIMEDOUT
   }
 
   /// A name is fifteen bytes at the most: the number stays whole, what stands before it is cut.
