@@ -4,7 +4,7 @@ import FoundationEssentials
 /// What a worker says first.
 struct Hello: Codable {
   /// Changes with the messages.
-  static let version = 1
+  static let version = 2
 
   var version = Hello.version
   /// The names of the jobs that it can do.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 
-/// A message between pool and worker: its length in four bytes, the lowest first, then its kind, then its body.
+/// A message between pool and worker: the length of its body in four bytes, the lowest first, its kind in one, its job's
+/// number in eight, then the body.
 struct Frame: Equatable {
   enum Kind: UInt8 {
     /// From a worker that is ready: a ``Hello``.
@@ -19,11 +20,17 @@ struct Frame: Equatable {
   }
 
   var kind: Kind
+  /// Which job it is, or is the answer to; 0 for a hello.
+  var job = 0
   var body: [UInt8]
 
   /// The longest body. What is beyond it would hold up either side for seconds.
   static let limit = 1 << 30
-  static let headerSize = 5
+  /// What a hello may take, on the word of a program that may be no worker at all.
+  static let helloLimit = 1 << 24
+  static let headerSize = 13
+  /// Length and kind.
+  static let prefixSize = 5
 
   /// Nil when the body is too long.
   var bytes: [UInt8]? {
@@ -32,13 +39,20 @@ struct Frame: Equatable {
     bytes.reserveCapacity(Frame.headerSize + body.count)
     for shift in stride(from: 0, to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: body.count >> shift)) }
     bytes.append(kind.rawValue)
+    for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: job >> shift)) }
     bytes += body
     return bytes
   }
 
-  static func job(_ name: String, _ job: [UInt8]) -> Frame {
+  /// The longest name of a job, in bytes.
+  static let nameLimit = 1 << 16 - 1
+
+  /// Nil when the name is too long.
+  static func job(_ number: Int, _ name: String, _ job: [UInt8]) -> Frame? {
     let name = Array(name.utf8)
-    return Frame(kind: .job, body: [UInt8(truncatingIfNeeded: name.count), UInt8(name.count >> 8)] + name + job)
+    guard name.count <= nameLimit else { return nil }
+    let length = [UInt8(truncatingIfNeeded: name.count), UInt8(name.count >> 8)]
+    return Frame(kind: .job, job: number, body: length + name + job)
   }
 
   /// The parts of a job's body; nil when it is not one.
@@ -55,34 +69,47 @@ struct FrameReader {
   /// What came is no frame: whoever sent it is not what it should be.
   struct Malformed: Error {}
 
+  /// The longest body that is taken.
+  var limit = Frame.limit
   private var bytes: [UInt8] = []
   /// How much of `bytes` was handed out.
   private var start = 0
 
+  init(limit: Int = Frame.limit) { self.limit = limit }
+
   /// Adds what arrived.
   mutating func append(_ arrived: Span<UInt8>) {
-    if start > 0, start == bytes.count {
+    if start == bytes.count {
       bytes.removeAll(keepingCapacity: start <= 1 << 20)
-      start = 0
+    } else {
+      bytes.removeFirst(start)
     }
+    start = 0
     bytes.append(copying: arrived)
   }
 
   /// The next frame; nil when it is not complete yet.
   mutating func next() throws(Malformed) -> Frame? {
     let available = bytes.count - start
+    // What is no frame is known by its first bytes, and no more may come.
+    guard available >= Frame.prefixSize else { return nil }
+    let length = number(at: start, size: 4)
+    guard let kind = Frame.Kind(rawValue: bytes[start + 4]), length <= limit else { throw Malformed() }
     guard available >= Frame.headerSize else { return nil }
-    var length = 0
-    for index in 0..<4 { length |= Int(bytes[start + index]) << (8 * index) }
-    guard let kind = Frame.Kind(rawValue: bytes[start + 4]), length <= Frame.limit else { throw Malformed() }
     let end = start + Frame.headerSize + length
     guard bytes.count >= end else {
       // Room for all of it at once, but no more than doubling takes on the word of the sender alone.
       if available > length / 2 { bytes.reserveCapacity(end) }
       return nil
     }
-    let body = Array(bytes[(start + Frame.headerSize)..<end])
+    let frame = Frame(
+      kind: kind, job: number(at: start + Frame.prefixSize, size: 8),
+      body: Array(bytes[(start + Frame.headerSize)..<end]))
     start = end
-    return Frame(kind: kind, body: body)
+    return frame
+  }
+
+  private func number(at index: Int, size: Int) -> Int {
+    (0..<size).reduce(0) { $0 | Int(bytes[index + $1]) << (8 * $1) }
   }
 }

@@ -13,7 +13,7 @@ enum JobRegistry {
     let added = jobs.map { ($0.jobName, runner(for: $0)) }
     for (name, _) in added {
       require(
-        !name.isEmpty && name.utf8.count < 1 << 16 && !name.contains("(unknown context at "),
+        !name.isEmpty && name.utf8.count <= Frame.nameLimit && !name.contains("(unknown context at "),
         "ProcessJob: \"\(name)\" has no name that is the same in every process; give it a jobName")
     }
     runners.withLock { $0 = ($0 ?? [:]).merging(added) { $1 } }

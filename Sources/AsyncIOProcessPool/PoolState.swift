@@ -62,12 +62,13 @@ struct PoolState {
 
   /// A worker has answered.
   ///
-  /// - Returns: nil when it had no job, which no worker of ours does.
-  mutating func workerIsDone(_ worker: WorkerID) -> (job: JobID, actions: [Action])? {
-    guard case .busy(let job) = workers[worker] else { return nil }
-    return (job, becameIdle(worker))
+  /// - Returns: nil when that is not the job it was given: no worker of ours does that.
+  mutating func workerIsDone(_ worker: WorkerID, _ job: JobID) -> [Action]? {
+    guard workers[worker] == .busy(job) else { return nil }
+    return becameIdle(worker)
   }
 
+  /// A worker is gone, or of no use any more.
   mutating func workerHasEnded(_ worker: WorkerID) -> [Action] {
     guard let was = workers.removeValue(forKey: worker) else { return [] }
     idle.removeAll { $0 == worker }

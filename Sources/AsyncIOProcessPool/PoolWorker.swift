@@ -7,6 +7,8 @@ final class PoolWorker {
   enum Event {
     case hello(Hello)
     case answer(Frame)
+    /// It is of no use, and is being ended. The text says why.
+    case unusable(String)
     /// The process is gone, and so is the connection. The text says how, as in "process 7 was killed by SIGSEGV".
     case ended(String)
   }
@@ -16,7 +18,7 @@ final class PoolWorker {
   private var onEvent: ((Event) -> Void)?
   private var channel: StreamTransport?
   private var process: SubprocessTransport?
-  private var reader = FrameReader()
+  private var reader = FrameReader(limit: Frame.helloLimit)
   private var isChannelOpen = true
   private var hasSaidHello = false
   /// Why we ended it; nil when we did not.
@@ -33,23 +35,28 @@ final class PoolWorker {
 
   /// Starts the process. Ends with `ended`, however far it comes.
   func start(_ program: String, within limit: Duration) async {
+    if let cause { return end(because: cause) }
     do {
       let (ours, theirs) = try makePair()
       defer { theirs.close() }
       (channel, _) = try await loop.createConnection({ Channel(self) }, socket: ours)
+      // Ended in the meantime: what was not started need not be killed.
+      guard cause == nil else { return endWithoutProcess() }
       (process, _) = try await loop.subprocessExec(
         { Watch(self) }, program, [Worker.argument, String(Worker.descriptor)], stdin: .null, stdout: .inherit,
         stderr: .inherit, options: SubprocessOptions(descriptors: [Worker.descriptor: theirs.descriptor]))
     } catch {
-      cause = "no process could be started: \(error)"
-      channel?.abort()
-      if channel == nil { end(because: cause ?? "") }
-      return
+      if cause == nil { cause = "no process could be started: \(error)" }
+      return endWithoutProcess()
     }
     if cause != nil { return kill() }
     timer = loop.callLater(limit) { [self] in
-      kill(because: "process \(pid ?? 0) did not call ProcessPoolExecutor.serveIfWorker within \(limit)")
+      giveUp("did not call ProcessPoolExecutor.serveIfWorker within \(limit)")
     }
+  }
+
+  private func endWithoutProcess() {
+    if isChannelOpen, let channel { channel.abort() } else { end(because: cause ?? "") }
   }
 
   private func makePair() throws -> (Socket, Socket) {
@@ -77,14 +84,24 @@ final class PoolWorker {
     if process != nil { channel?.abort() }
   }
 
+  /// Ends the process for what it did, and says so before it is gone: nobody shall wait for an answer of it.
+  func giveUp(_ fault: String) {
+    guard cause == nil else { return }
+    let reason = "process \(pid ?? 0) \(fault)"
+    kill(because: reason)
+    onEvent?(.unusable(reason))
+  }
+
   // MARK: What happens
 
   fileprivate func received(_ data: Span<UInt8>) {
+    // Of one that is being ended, nothing is wanted any more.
+    guard cause == nil else { return }
     reader.append(data)
     do {
-      while let frame = try reader.next() { try received(frame) }
+      while cause == nil, let frame = try reader.next() { try received(frame) }
     } catch {
-      kill(because: "process \(pid ?? 0) sent what is no answer")
+      giveUp("sent what is no answer")
     }
   }
 
@@ -93,12 +110,13 @@ final class PoolWorker {
       guard frame.kind != .hello, frame.kind != .job else { throw FrameReader.Malformed() }
       onEvent?(.answer(frame))
     } else {
-      guard frame.kind == .hello else { throw FrameReader.Malformed() }
+      guard frame.kind == .hello, frame.job == 0 else { throw FrameReader.Malformed() }
       let hello = try Coding.decode(Hello.self, from: frame.body)
       guard hello.version == Hello.version else { throw FrameReader.Malformed() }
       hasSaidHello = true
+      reader.limit = Frame.limit
       timer?.cancel()
-      if cause == nil { onEvent?(.hello(hello)) }
+      onEvent?(.hello(hello))
     }
   }
 

@@ -49,6 +49,9 @@ public struct ProcessPoolError: Error, Hashable, Sendable, CustomStringConvertib
   static let shutDown = ProcessPoolError(.shutDown, "the pool of processes was shut down")
   static let tooLarge = ProcessPoolError(.tooLarge, "a job or its output is longer than \(Frame.limit) bytes")
 
+  static let nameTooLong = ProcessPoolError(
+    .unregisteredJob, "a job's name has more than \(Frame.nameLimit) bytes: no worker can know it")
+
   static func unregistered(_ job: String) -> ProcessPoolError {
     ProcessPoolError(.unregisteredJob, "\(job) is not among the jobs that serveIfWorker was called with")
   }

@@ -82,10 +82,11 @@ public final class ProcessPoolExecutor {
     if loop.isClosed { throw EventLoopError.closed }
     try Task.checkCancellation()
     if state.isShutDown { throw ProcessPoolError.shutDown }
-    guard let bytes = Frame.job(Job.jobName, try Coding.encode(job)).bytes else { throw ProcessPoolError.tooLarge }
-    let outcome = Future<Frame>(loop)
     let id = nextJob
     nextJob += 1
+    guard let frame = Frame.job(id, Job.jobName, try Coding.encode(job)) else { throw ProcessPoolError.nameTooLong }
+    guard let bytes = frame.bytes else { throw ProcessPoolError.tooLarge }
+    let outcome = Future<Frame>(loop)
     jobs[id] = (Job.jobName, bytes, outcome)
     perform(state.submit(id))
     let answer: Frame
@@ -176,9 +177,15 @@ public final class ProcessPoolExecutor {
     case .hello:
       perform(state.workerIsReady(id))
     case .answer(let frame):
-      guard let (job, actions) = state.workerIsDone(id) else { break }
-      finish(job, .success(frame))
+      guard let actions = state.workerIsDone(id, frame.job) else {
+        workers[id]?.giveUp("sent an answer that nobody waits for")
+        break
+      }
+      finish(frame.job, .success(frame))
       perform(actions)
+    case .unusable(let reason):
+      lastEnd = reason
+      perform(state.workerHasEnded(id))
     case .ended(let reason):
       workers[id] = nil
       lastEnd = reason

@@ -70,20 +70,22 @@ final class Worker {
   }
 
   private func send(_ frame: Frame) throws {
-    guard let bytes = frame.bytes else { return try send(Frame(kind: .tooLarge, body: [])) }
+    guard let bytes = frame.bytes else { return try send(Frame(kind: .tooLarge, job: frame.job, body: [])) }
     var sent = 0
     while sent < bytes.count { sent += try socket.send(bytes.span.extracting(sent...)) }
   }
 
   private func answer(to frame: Frame) throws -> Frame {
     guard frame.kind == .job, let (name, job) = Frame.parseJob(frame.body) else { throw FrameReader.Malformed() }
-    guard let run = JobRegistry.runner(named: name) else { return Frame(kind: .unregistered, body: Array(name.utf8)) }
+    guard let run = JobRegistry.runner(named: name) else {
+      return Frame(kind: .unregistered, job: frame.job, body: Array(name.utf8))
+    }
     do {
-      return Frame(kind: .output, body: try run(job))
+      return Frame(kind: .output, job: frame.job, body: try run(job))
     } catch {
       let failure = RemoteJobError(
         typeName: String(reflecting: type(of: error)), message: String(describing: error))
-      return Frame(kind: .failure, body: try Coding.encode(failure))
+      return Frame(kind: .failure, job: frame.job, body: try Coding.encode(failure))
     }
   }
 }

@@ -11,11 +11,27 @@ import Testing
     #expect(state.submit(3) == [])
     #expect(state.workerIsReady(1) == [.send(1, 1)])
     #expect(state.workerIsReady(0) == [.send(2, 0)])
-    #expect(state.workerIsDone(0)?.actions == [.send(3, 0)])
+    #expect(state.workerIsDone(0, 2) == [.send(3, 0)])
     #expect(!state.isDone)
-    #expect(state.workerIsDone(1)?.job == 1)
-    #expect(state.workerIsDone(0)?.job == 3)
+    #expect(state.workerIsDone(1, 1) == [])
+    #expect(state.workerIsDone(0, 3) == [])
     #expect(state.isDone && state.workerCount == 2)
+  }
+
+  @Test("an answer to another job than the worker's own is none") func foreignAnswers() {
+    var state = PoolState(maxWorkers: 2)
+    #expect(state.workerIsDone(0, 1) == nil)
+    _ = state.submit(1)
+    #expect(state.workerIsDone(0, 1) == nil, "it has not even said hello")
+    _ = state.workerIsReady(0)
+    _ = state.submit(2)
+    _ = state.workerIsReady(1)
+    #expect(state.workerIsDone(0, 2) == nil && state.workerIsDone(1, 1) == nil)
+    #expect(state.workerIsDone(0, 1) == [])
+    #expect(state.workerIsDone(0, 1) == nil, "a second answer")
+    #expect(state.submit(3) == [.send(3, 0)])
+    #expect(state.workerIsDone(0, 1) == nil)
+    #expect(state.workerIsDone(0, 3) == [])
   }
 
   @Test("an idle worker is used before another is started, the one that was busy last first") func reuses() {
@@ -24,13 +40,13 @@ import Testing
     _ = state.submit(2)
     _ = state.workerIsReady(0)
     _ = state.workerIsReady(1)
-    _ = state.workerIsDone(1)
-    _ = state.workerIsDone(0)
+    _ = state.workerIsDone(1, 2)
+    _ = state.workerIsDone(0, 1)
     #expect(state.submit(3) == [.send(3, 0)])
     #expect(state.submit(4) == [.send(4, 1)])
     #expect(state.submit(5) == [.start(2)])
     // One of the others is first: the new one has nothing to do, and stays.
-    #expect(state.workerIsDone(0)?.actions == [.send(5, 0)])
+    #expect(state.workerIsDone(0, 3) == [.send(5, 0)])
     #expect(state.workerIsReady(2) == [])
     #expect(state.submit(6) == [.send(6, 2)])
   }
@@ -43,7 +59,7 @@ import Testing
     #expect(state.workerHasEnded(0) == [.lost(1), .start(1)])
     #expect(state.workerHasEnded(0) == [])
     #expect(state.workerIsReady(1) == [.send(2, 1)])
-    _ = state.workerIsDone(1)
+    _ = state.workerIsDone(1, 2)
     // An idle one that dies is not missed before there is a job.
     #expect(state.workerHasEnded(1) == [])
     #expect(state.submit(3) == [.start(2)])
@@ -56,7 +72,7 @@ import Testing
     _ = state.workerIsReady(0)
     #expect(state.workerHasEnded(1) == [])
     // The busy one goes on with the queue.
-    #expect(state.workerIsDone(0)?.actions.first == .send(2, 0))
+    #expect(state.workerIsDone(0, 1)?.first == .send(2, 0))
     #expect(state.workerHasEnded(0).first == .lost(2))
 
     var lonely = PoolState(maxWorkers: 1)
@@ -75,10 +91,10 @@ import Testing
     #expect(state.cancel(1) == [.kill(0), .start(1)])
     #expect(state.cancel(1) == [])
     // The killed one has nothing more to say.
-    #expect(state.workerIsDone(0) == nil)
+    #expect(state.workerIsDone(0, 1) == nil)
     #expect(state.workerIsReady(0) == [] && state.workerHasEnded(0) == [])
     #expect(state.workerIsReady(1) == [.send(3, 1)])
-    _ = state.workerIsDone(1)
+    _ = state.workerIsDone(1, 3)
     #expect(state.cancel(3) == [])
     #expect(state.isDone && state.workerCount == 1)
   }
@@ -101,7 +117,11 @@ import Testing
       if job % 1000 != 0 { _ = state.cancel(job) }
     }
     var order: [Int] = []
-    while let (job, _) = state.workerIsDone(0) { order.append(job) }
+    var next: PoolState.JobID? = 0
+    while let job = next {
+      order.append(job)
+      next = state.workerIsDone(0, job)?.compactMap { if case .send(let job, _) = $0 { job } else { nil } }.first
+    }
     #expect(order == (0...100).map { $0 * 1000 })
   }
 
@@ -112,9 +132,9 @@ import Testing
     _ = state.workerIsReady(1)
     #expect(state.shutdown(cancelPending: false) == [])
     #expect(state.isShutDown && !state.isDone)
-    #expect(state.workerIsDone(0)?.actions == [.send(3, 0)])
-    #expect(state.workerIsDone(1)?.actions == [.dismiss(1)])
-    #expect(state.workerIsDone(0)?.actions == [.dismiss(0)])
+    #expect(state.workerIsDone(0, 1) == [.send(3, 0)])
+    #expect(state.workerIsDone(1, 2) == [.dismiss(1)])
+    #expect(state.workerIsDone(0, 3) == [.dismiss(0)])
     #expect(state.isDone && state.workerCount == 0)
   }
 
@@ -123,8 +143,8 @@ import Testing
     _ = state.submit(1)
     _ = state.submit(2)
     _ = state.workerIsReady(0)
-    _ = state.workerIsDone(0)
-    _ = state.workerIsDone(0)
+    _ = state.workerIsDone(0, 1)
+    _ = state.workerIsDone(0, 2)
     // 1 still starts, for nothing.
     #expect(state.shutdown(cancelPending: false) == [.dismiss(0), .kill(1)])
     #expect(state.shutdown(cancelPending: false) == [])
@@ -136,7 +156,7 @@ import Testing
     _ = state.workerIsReady(0)
     _ = state.cancel(3)
     #expect(state.shutdown(cancelPending: true) == [.cancel(2), .cancel(4)])
-    #expect(state.workerIsDone(0)?.actions == [.dismiss(0)])
+    #expect(state.workerIsDone(0, 1) == [.dismiss(0)])
   }
 
   @Test("what waits at a shutdown still gets a new worker when one dies") func shutdownAndDeath() {

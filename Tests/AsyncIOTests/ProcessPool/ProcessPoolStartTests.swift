@@ -21,10 +21,14 @@ private final class Output: SubprocessProtocol {
 @Suite struct ProcessPoolStartTests {
   /// The probe under another name, by which it knows what to do: a file that was just written may be busy, as long as
   /// some other child has it open.
-  private func probe(as name: String, in folder: TemporaryFolder) throws -> FilePath {
+  static func probe(as name: String, in folder: TemporaryFolder) throws -> FilePath {
     let path = folder.path(of: name)
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: try poolProbe().string)
     return FilePath(path)
+  }
+
+  private func probe(as name: String, in folder: TemporaryFolder) throws -> FilePath {
+    try ProcessPoolStartTests.probe(as: name, in: folder)
   }
 
   private func startFailure(_ program: FilePath, _ limit: Duration = .seconds(25)) throws -> String {
@@ -64,9 +68,12 @@ private final class Output: SubprocessProtocol {
     #expect(text.hasSuffix(" sent what is no answer"))
   }
 
-  @Test("a worker of another version is not used") func otherVersion() throws {
+  @Test(
+    "a worker of another version is not used, nor one whose first word is about a job",
+    arguments: ["outdated", "confused"])
+  func otherVersion(_ name: String) throws {
     let folder = try TemporaryFolder()
-    let text = try startFailure(try probe(as: "outdated", in: folder))
+    let text = try startFailure(try probe(as: name, in: folder))
     #expect(text.hasSuffix(" sent what is no answer"))
   }
 

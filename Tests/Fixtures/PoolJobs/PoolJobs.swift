@@ -133,6 +133,49 @@ public struct Garbles: ProcessJob {
   }
 }
 
+/// Writes an answer to the pool by itself, as of a job of some number, and goes on until a file appears.
+public struct Forges: ProcessJob {
+  public var number: UInt8
+  public var output: Int
+  public var path: String
+  public init(number: UInt8, output: Int, until path: String) {
+    self.number = number
+    self.output = output
+    self.path = path
+  }
+  public func run() -> Int {
+    let text = Array("[\(output)]".utf8)
+    let bytes = [UInt8(text.count), 0, 0, 0, 2, number] + Array(repeating: 0, count: 7) + text
+    _ = write(3, bytes, bytes.count)
+    while access(path, F_OK) != 0 { usleep(1000) }
+    return 0
+  }
+}
+
+/// Leaves a child behind that has the pool's own connection open, tells its id in a file, and ends its process.
+public struct LeavesChild: ProcessJob {
+  public var path: String
+  public init(path: String) { self.path = path }
+  public func run() -> Int {
+    _ = fcntl(3, F_SETFD, 0)
+    var child: pid_t = 0
+    let arguments = [strdup("sleep"), strdup("1000"), nil]
+    posix_spawnp(&child, "sleep", nil, nil, arguments, nil)
+    let text = Array("\(child)".utf8)
+    let file = creat(path, 0o600)
+    _ = write(file, text, text.count)
+    exit(3)
+  }
+}
+
+/// Of a type whose name is as long as the test likes.
+public struct LongName: ProcessJob {
+  nonisolated(unsafe) public static var length = 0
+  public static var jobName: String { String(repeating: "n", count: length) }
+  public init() {}
+  public func run() -> Int { 0 }
+}
+
 /// Of a type that the worker is not told of.
 public struct Unregistered: ProcessJob {
   public init() {}
@@ -141,5 +184,5 @@ public struct Unregistered: ProcessJob {
 
 public let registered: [any ProcessJob.Type] = [
   Square.self, Echo.self, Nothing.self, Fails.self, BadOutput.self, Dies.self, WaitsForFile.self, Surroundings.self,
-  Garbles.self,
+  Garbles.self, Forges.self, LeavesChild.self,
 ]

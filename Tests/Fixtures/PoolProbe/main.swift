@@ -18,19 +18,27 @@ nonisolated func write(_ bytes: [UInt8]) -> Never {
   _ = write(3, bytes, bytes.count)
   while true { pause() }
 }
+
+nonisolated func hello(version: Int, job: UInt8 = 0) -> [UInt8] {
+  let text = Array("[{\"version\":\(version),\"jobs\":[]}]".utf8)
+  return [UInt8(text.count), 0, 0, 0, 0, job] + Array(repeating: 0, count: 7) + text
+}
+
 switch arguments[0].split(separator: "/").last {
 case "silent": write([])
 case "garbling": write(Array("hello\n".utf8))
-case "outdated":
-  let hello = Array("[{\"version\":99,\"jobs\":[]}]".utf8)
-  write([UInt8(hello.count), 0, 0, 0, 0] + hello)
+case "outdated": write(hello(version: 99))
+// Says the right thing, and does nothing else.
+case "stubborn": write(hello(version: 2))
+// Says hello as for a job.
+case "confused": write(hello(version: 2, job: 1))
 default: break
 }
 
 if arguments.dropFirst().first != "forgetful" {
   ProcessPoolExecutor.serveIfWorker(
     Square.self, Echo.self, Nothing.self, Fails.self, BadOutput.self, Dies.self, WaitsForFile.self, Surroundings.self,
-    Garbles.self)
+    Garbles.self, Forges.self, LeavesChild.self)
 }
 
 switch arguments.dropFirst().first {
