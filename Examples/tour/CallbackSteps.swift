@@ -25,8 +25,10 @@ let callbackSteps = [
   let done = Future<Void>(loop)
   var fired: [Int] = []
   var worst = Duration.zero
+  // One moment for all: a slow machine may take longer from one to the next than the delays differ.
+  let start = loop.time
   for delay in delays {
-    let due = loop.time.advanced(by: .microseconds(200 * delay))
+    let due = start.advanced(by: .microseconds(200 * delay))
     loop.callAt(due) {
       let late = due.duration(to: loop.time)
       guard late >= .zero else { return try done.setError(Failure("a timer was \(late) early")) }

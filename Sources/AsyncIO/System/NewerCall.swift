@@ -40,9 +40,7 @@ extension Errno {
   /// Whether this is how a system says that it does not know a call or a flag of it (ENOSYS, EINVAL, EOPNOTSUPP), or does
   /// not let this process use it (EPERM, EACCES). It may be the call's own error just as well.
   var isRefusal: Bool {
-    switch self {
-    case .noFunction, .invalidArgument, .notSupported, .notPermitted, .permissionDenied: true
-    default: false
-    }
+    self == .noFunction || self == .invalidArgument || self == .notSupported || self == .notPermitted
+      || self == .permissionDenied
   }
 }

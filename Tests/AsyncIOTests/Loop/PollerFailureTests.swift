@@ -19,7 +19,7 @@ import Testing
       // Also what comes from another thread in between, which finds nobody asleep.
       let remote = loop.remote
       let probe = Shared<[String]>([])
-      TestThread { try? remote.callSoonThreadsafe { _ in probe.withLock { $0.append("remote") } } }.join()
+      TestThread { _ = try? remote.callSoonThreadsafe { _ in probe.withLock { $0.append("remote") } } }.join()
       loop.callLater(.milliseconds(2)) { loop.stop() }
       try loop.runForever()
       #expect(log == ["timer"] && probe.current == ["remote"])

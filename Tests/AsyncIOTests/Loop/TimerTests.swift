@@ -5,7 +5,7 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct TimerTests {
-  /// A loop without the fixture's watchdog, which a leap of its clock would wake.
+  /// A loop whose clock makes leaps.
   private func withClockToAdvance(_ body: (EventLoop, TestKernel) throws -> Void) throws {
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)

@@ -43,7 +43,6 @@ import Testing
           { recorder }, host: "two.test", port: 1, happyEyeballsDelay: .seconds(3600), interleave: 0)
       }
       try await loop.until { kernel.count(of: .connect) == connects + 1 }
-      // The watchdog of the test runs on the same clock: no more than it allows at a time.
       try await loop.turn()
       #expect(kernel.count(of: .connect) == connects + 1)
       connecting.cancel()

@@ -38,7 +38,7 @@ enum Watchdog {
     let watched = Watched(
       start: start, limits: limits,
       fail: {
-        try? remote.callSoonThreadsafe { loop in
+        _ = try? remote.callSoonThreadsafe { loop in
           Issue.record("\(name) ran for \(limits.failure)", sourceLocation: sourceLocation)
           loop.stop()
         }

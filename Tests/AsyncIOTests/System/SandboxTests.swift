@@ -50,7 +50,8 @@ import Testing
       for (name, outcome) in results {
         // A server that cannot accept tries again later.
         let isRight =
-          outcome == "fine" || outcome.contains("Too many open files") || name == "connection" && outcome == "has not ended"
+          outcome == "fine" || outcome.contains("Too many open files")
+          || name == "connection" && outcome == "has not ended"
         #expect(isRight, "\(count) descriptors, \(name): \(outcome)")
       }
       // The loop takes three more than the standard ones, for polling, for waking, and for the main queue.

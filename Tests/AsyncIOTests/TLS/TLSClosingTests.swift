@@ -320,9 +320,7 @@ import Testing
   func timersEnd() throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel, handshakeTimeout: .seconds(2), shutdownTimeout: .seconds(2))
-      // Of all timers the test's own is the next, in half a minute.
-      let wait = try #require(loop.core.nextDeadline()) - loop.core.clock.now.nanoseconds
-      #expect(wait > 5_000_000_000, "the handshake's timer is still there")
+      #expect(loop.core.nextDeadline() == nil, "the handshake's timer is still there")
       kernel.advanceClock(by: .seconds(20))
       try await loop.turn()
       test.recorder.transport.write("still here")

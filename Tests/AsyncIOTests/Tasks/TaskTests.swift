@@ -258,13 +258,13 @@ import Testing
   @Test("a cancelled sleep takes its timer with it")
   func cancelledTimer() throws {
     try runLoop { loop, kernel in
-      let watchdog = try #require(loop.core.nextDeadline())
+      #expect(loop.core.nextDeadline() == nil)
       let task = loop.createTask { try await loop.sleep(for: .seconds(10)) }
       try await loop.sleep(for: .zero)
-      #expect(try #require(loop.core.nextDeadline()) < watchdog)
+      #expect(loop.core.nextDeadline() != nil)
       task.cancel()
       _ = await task.result
-      #expect(loop.core.nextDeadline() == watchdog)
+      #expect(loop.core.nextDeadline() == nil)
     }
   }
 

@@ -108,7 +108,8 @@ private func connectionEchoes(_ loop: EventLoop) async throws -> String {
     writer.close()
   }
   defer { server.close() }
-  let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: Int(server.sockets[0].localAddress?.port ?? 0))
+  let (reader, writer) = try await loop.openConnection(
+    host: "127.0.0.1", port: Int(server.sockets[0].localAddress?.port ?? 0))
   defer { writer.close() }
   writer.write("fine")
   writer.writeEOF()
