@@ -9,7 +9,10 @@ import Synchronization
 public final class BlockingJob: Sendable {
   private enum State {
     case waiting(work: @Sendable () -> Void, onCancel: @Sendable () -> Void)
-    case begun
+    /// Whoever runs it wants to know when nobody waits for it any more.
+    case begun(onAbandon: @Sendable () -> Void)
+    case abandoned
+    case done
     case cancelled
   }
 
@@ -30,27 +33,46 @@ public final class BlockingJob: Sendable {
   }
 
   /// Runs the work on the calling thread, unless it was run or cancelled before.
-  public func run() {
+  public func run() { _ = run {} }
+
+  /// Runs the work, and tells meanwhile, on any thread, when nobody waits for it any more.
+  ///
+  /// - Returns: whether that was so.
+  func run(onAbandon: @escaping @Sendable () -> Void) -> Bool {
     let work: (@Sendable () -> Void)? = state.withLock { state in
       guard case .waiting(let work, _) = state else { return nil }
-      state = .begun
+      state = .begun(onAbandon: onAbandon)
       return work
     }
-    work?()
+    guard let work else { return false }
+    work()
+    return state.withLock { state in
+      defer { state = .done }
+      if case .abandoned = state { return true } else { return false }
+    }
   }
 
   /// Takes the job back, if it has not begun. asyncio's and concurrent.futures' `Future.cancel`.
   ///
+  /// One that has begun runs on for nothing.
+  ///
   /// - Returns: whether this call did it.
   @discardableResult
   public func cancel() -> Bool {
-    let onCancel: (@Sendable () -> Void)? = state.withLock { state in
-      guard case .waiting(_, let onCancel) = state else { return nil }
-      state = .cancelled
-      return onCancel
+    let (wasWaiting, action): (Bool, (@Sendable () -> Void)?) = state.withLock { state in
+      switch state {
+      case .waiting(_, let onCancel):
+        state = .cancelled
+        return (true, onCancel)
+      case .begun(let onAbandon):
+        state = .abandoned
+        return (false, onAbandon)
+      case .abandoned, .done, .cancelled:
+        return (false, nil)
+      }
     }
-    onCancel?()
-    return onCancel != nil
+    action?()
+    return wasWaiting
   }
 
   /// Whether it was taken back before it began.

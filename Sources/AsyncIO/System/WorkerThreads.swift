@@ -11,8 +11,10 @@ import SystemPackage
 @safe
 final class WorkerThreads: @unchecked Sendable {
   struct Options: Sendable {
-    /// How many threads at the most.
+    /// How many threads at the most, but for those that are stuck in a job which nobody waits for.
     var limit: Int
+    /// How many threads beyond the limit may take the places of those.
+    var spares = 0
     /// What the threads' names begin with; a number follows.
     var name: String
     /// In bytes; nil for the system's default.
@@ -41,6 +43,9 @@ final class WorkerThreads: @unchecked Sendable {
   private var threads = 0
   /// How many of the threads wait for a job.
   private var idle = 0
+  /// How many of the threads are busy with a job that nobody waits for any more. For a moment it may be too low by what
+  /// has ended before the news of it came.
+  private var abandoned = 0
   /// The threads that have begun, to tell one's own.
   private var members: Set<UInt> = []
   private var isShutDown = false
@@ -83,11 +88,23 @@ final class WorkerThreads: @unchecked Sendable {
     jobs.append(job)
     if idle >= jobs.count {
       unsafe pthread_cond_signal(jobArrived)
-    } else if threads < options.limit, let error = startThread(), threads == 0 {
+    } else if mayGrow, let error = startThread(), threads == 0 {
       jobs.removeLast()
       throw IOError(error, "pthread_create")
     }
     return true
+  }
+
+  /// Whether there may be one more thread.
+  private var mayGrow: Bool { threads < options.limit + min(max(0, abandoned), options.spares) }
+
+  /// Nobody waits for a running job any more: the jobs behind it need not wait for it either.
+  private func jobWasAbandoned() {
+    unsafe pthread_mutex_lock(lock)
+    defer { unsafe pthread_mutex_unlock(lock) }
+    abandoned += 1
+    // Where the system has no thread left, they wait as before.
+    if jobs.count > idle, mayGrow { _ = startThread() }
   }
 
   /// Queues a closure, on threads that are never shut down.
@@ -194,8 +211,11 @@ final class WorkerThreads: @unchecked Sendable {
     while true {
       if let job = jobs.popFirst() {
         unsafe pthread_mutex_unlock(lock)
-        job.run()
+        let wasAbandoned = job.run { [self] in jobWasAbandoned() }
         unsafe pthread_mutex_lock(lock)
+        if wasAbandoned { abandoned -= 1 }
+        // Whoever took its place is there to stay.
+        if threads > options.limit + max(0, abandoned), !isShutDown { break }
         continue
       }
       if isShutDown { break }
