@@ -34,10 +34,9 @@ func serve(_ number: Int, port: Int, whenListening: @escaping (RemoteLoop, Int) 
         served += 1
         for try await chunk in reader { try await writer.send(chunk) }
       }
-      guard let address = server.sockets.first?.localAddress, let port = address.port else { return }
-      print("loop \(number) listens on \(address)")
+      print("loop \(number) listens on 127.0.0.1:\(server.port)")
       fflush(nil)
-      whenListening(loop.remote, Int(port))
+      whenListening(loop.remote, server.port)
       try await server.serveForever()
     }
   } catch EventLoopError.interrupted {

@@ -11,11 +11,6 @@ let connectionSteps =
     Step("a pair of plain sockets", plainSockets),
   ] + lookUpAndFileSteps
 
-extension Server {
-  /// The port that the kernel picked.
-  var port: Int { Int(sockets.first?.localAddress?.port ?? 0) }
-}
-
 /// Sends back what arrives.
 final class EchoProtocol: StreamProtocol {
   private var transport: StreamTransport?

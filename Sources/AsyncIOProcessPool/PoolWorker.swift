@@ -34,7 +34,7 @@ final class PoolWorker {
   var pid: Int32? { process?.pid }
 
   /// Starts the process. Ends with `ended`, however far it comes.
-  func start(_ program: String, within limit: Duration) async {
+  func start(_ program: FilePath, within limit: Duration) async {
     if let cause { return end(because: cause) }
     do {
       let (ours, theirs) = try makePair()

@@ -17,7 +17,7 @@ public final class ProcessPoolExecutor {
   public let loop: EventLoop
   /// How many workers it has at the most.
   public let maxWorkers: Int
-  private let program: String
+  private let program: FilePath
   private let startTimeout: Duration
   private var state: PoolState
   private var workers: [PoolState.WorkerID: PoolWorker] = [:]
@@ -49,7 +49,7 @@ public final class ProcessPoolExecutor {
     }
     self.loop = loop
     self.maxWorkers = limit
-    program = executable?.string ?? "/proc/self/exe"
+    program = executable ?? "/proc/self/exe"
     self.startTimeout = startTimeout
     state = PoolState(maxWorkers: limit)
     end = Future(loop)

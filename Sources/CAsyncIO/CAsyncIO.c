@@ -26,6 +26,8 @@ int casyncio_is_main_thread(void) { return getpid() == (pid_t)syscall(SYS_gettid
 
 int casyncio_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
 
+char **casyncio_environment(void) { return environ; }
+
 int casyncio_processor_count(void) {
   cpu_set_t processors;
   if (sched_getaffinity(0, sizeof processors, &processors) == 0) return CPU_COUNT(&processors);

@@ -46,6 +46,19 @@ import Testing
     try findNone(of: try Regex(#"@_spi\(.*\bimport\b"#), in: files)
   }
 
+  @Test("A call that makes a descriptor makes it close-on-exec, since another thread may start a program at any time")
+  func closeOnExec() throws {
+    let names = "open|openat|pipe2?|dup3?|accept4?|epoll_create1?|eventfd|timerfd_create|signalfd|inotify_init1?"
+    let more = "memfd_create|posix_openpt|socket|socketpair|fopen|opendir|mkostemp|mkstemp"
+    let makers = try Regex("(^|[^.\\w])(Glibc\\.)?(\(names)|\(more))\\(")
+    for file in try SourceFile.all(in: "Sources/AsyncIO/System", "Sources/CAsyncIO") {
+      for (number, line) in file.code.enumerated() where line.contains(makers) && !line.contains("func ") {
+        let isMarked = ["CLOEXEC", "withCreationFlags"].contains { line.contains($0) }
+        if !isMarked { Issue.record("\(file.path):\(number + 1): \(line)") }
+      }
+    }
+  }
+
   @Test("No marker of unfinished work is left")
   func noMarkers() throws {
     // Put together here, so that this file has none.

@@ -97,6 +97,18 @@ final class DescriptorWatcher: ReadinessWatcher {
     }
   }
 
+  func descriptorWasTaken() {
+    for listener in [reader, writer] {
+      switch listener {
+      case nil: break
+      case .callback(let handle): handle.cancel()
+      case .waiter(let waiter):
+        // Nobody else would ever wake it.
+        waiter.end(IOError(.canceled, "wait", "descriptor \(descriptor.rawValue) (it has a new owner)"))
+      }
+    }
+  }
+
   func loopWasClosed() {
     for case .callback(let handle) in [reader, writer] { handle.cancel() }
   }

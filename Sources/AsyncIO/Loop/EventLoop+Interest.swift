@@ -4,7 +4,9 @@ import SystemPackage
 extension EventLoop {
   /// Makes the watcher the owner of a descriptor. Nothing is polled for until it shows interest.
   func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) {
+    let former = readiness.watcher(of: descriptor)
     readiness.claim(descriptor, for: watcher)
+    former?.descriptorWasTaken()
   }
 
   /// Changes what the owner of a descriptor wants to know.

@@ -60,14 +60,17 @@ extension EventLoop {
     return handle
   }
 
-  /// Suspends the task until a descriptor that is not a transport's is ready.
-  func waitUntilReady(
-    _ descriptor: FileDescriptor, for interest: Interest, _ method: StaticString
-  ) async throws {
+  /// Suspends the task until a socket of the program's is ready.
+  ///
+  /// Throws when it is closed, detached or handed over meanwhile, be it between its readiness and the task's turn.
+  func waitUntilReady(_ socket: Socket, for interest: Interest, _ method: StaticString) async throws {
+    let descriptor = socket.descriptor
     try await wait(method) { waiter in
       do {
+        try socket.checkAfterWait(method)
         let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor)
         try watcher.setWaiter(waiter, interest)
+        socket.addWait(waiter, method)
       } catch let error as Errno {
         release(descriptor)
         waiter.resume(.failure(IOError(error, method.description, "descriptor \(descriptor.rawValue)")))
@@ -75,6 +78,7 @@ extension EventLoop {
         waiter.resume(.failure(error))
       }
     }
+    try socket.checkAfterWait(method)
   }
 
   private func makeProgramWatcher(of descriptor: FileDescriptor) -> DescriptorWatcher {

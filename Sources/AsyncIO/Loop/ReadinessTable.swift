@@ -9,8 +9,15 @@ protocol ReadinessWatcher: AnyObject {
   /// Whether the watcher owns the descriptor, so that nobody else may watch it.
   var ownsDescriptor: Bool { get }
 
+  /// Somebody else watches the number from now on: it was handed on, or closed without a word and used again.
+  func descriptorWasTaken()
+
   /// The loop was closed: let go of what belongs to it.
   func loopWasClosed()
+}
+
+extension ReadinessWatcher {
+  func descriptorWasTaken() {}
 }
 
 /// Who watches which descriptor, and for what.

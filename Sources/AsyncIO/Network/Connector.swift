@@ -11,7 +11,7 @@ struct Connector {
 
   /// The first connection that comes about.
   ///
-  /// - Throws: where all addresses fail, one ``IOError`` that lists each; for a single address its own.
+  /// - Throws: where all addresses fail, one ``IOError`` that lists each; their own where all say the same.
   func connect(_ addresses: [AddressInfo], subject: String) async throws -> Socket {
     var failures: [IOError] = []
     if let raceDelay, addresses.count > 1 {
@@ -27,12 +27,11 @@ struct Connector {
         }
       }
     }
-    guard let first = failures.first else { throw IOError(.addressNotAvailable, "connect", subject) }
-    throw failures.count == 1 ? first : IOError(first.code, "connect", subject, attempts: failures)
+    throw IOError.combining(failures, "connect", subject) ?? IOError(.addressNotAvailable, "connect", subject)
   }
 
   func connect(_ info: AddressInfo) async throws -> Socket {
-    let socket = try makeSocket(info)
+    let socket = try Socket(streamTo: info, loop.kernel)
     do {
       if let localAddresses { try bind(socket, to: localAddresses, family: info.family) }
       try await loop.connect(socket, to: info.address)
@@ -40,15 +39,6 @@ struct Connector {
     } catch {
       socket.close()
       throw error
-    }
-  }
-
-  private func makeSocket(_ info: AddressInfo) throws(IOError) -> Socket {
-    do throws(IOError) {
-      return try Socket(info.family, .stream, transportProtocol: info.transportProtocol, kernel: loop.kernel)
-    } catch {
-      // Of many attempts the reader has to know which.
-      throw IOError(error.code, error.operation, "for \(info.address)")
     }
   }
 
@@ -67,6 +57,18 @@ struct Connector {
   }
 }
 
+extension Socket {
+  /// Makes a stream socket for an address.
+  convenience init(streamTo info: AddressInfo, _ kernel: any Kernel) throws(IOError) {
+    do throws(IOError) {
+      try self.init(info.family, .stream, transportProtocol: info.transportProtocol, kernel: kernel)
+    } catch {
+      // Of many attempts the reader has to know which.
+      throw IOError(error.code, error.operation, "for \(info.address)")
+    }
+  }
+}
+
 extension EventLoop {
   /// Connects a non-blocking socket, which stays the caller's.
   func connect(_ socket: Socket, to address: SocketAddress) async throws {
@@ -81,7 +83,7 @@ extension EventLoop {
       // A unix listener whose queue is full: nothing tells when there is room again.
       try await sleep(for: .milliseconds(1))
     }
-    try await waitUntilReady(socket.descriptor, for: .write, "connect")
+    try await waitUntilReady(socket, for: .write, "connect")
     let code = try socket.option(.pendingError)
     if code != 0 { throw IOError(Errno(rawValue: code), "connect", address.description) }
   }

@@ -12,7 +12,7 @@ extension EventLoop {
   /// - Parameters:
   ///   - factory: makes the protocol.
   ///   - host: a name or an address; empty means this machine.
-  ///   - port: 1 to 65535.
+  ///   - port: 1 to 65535, or the name of a service, such as `"https"`.
   ///   - family: restricts the addresses to one family.
   ///   - protocol: the transport protocol's number for the look-up; 0 for any.
   ///   - flags: flags for the look-up.
@@ -30,8 +30,8 @@ extension EventLoop {
   ///   handshake fails; `CancellationError` when the task is cancelled, and then nothing is left behind; what the
   ///   factory throws.
   public func createConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, host: String, port: Int, family: AddressFamily = .unspecified,
-    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
+    _ factory: () throws -> P, host: String, port: any ServicePort, family: AddressFamily = .unspecified,
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: any ServicePort)? = nil,
     happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
     serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
@@ -48,7 +48,8 @@ extension EventLoop {
         host: localAddress.host, port: localAddress.port, family: family, transportProtocol: `protocol`, flags: flags,
         operation: "bind")
     }
-    let socket = try await connector.connect(addresses, subject: "\(host):\(port)")
+    let socket = try await connector.connect(
+      addresses, subject: AddressQuery(host: host, service: port.servicePort).subject)
     return try await attachNew(factory, socket, options, "createConnection")
   }
 
@@ -63,8 +64,8 @@ extension EventLoop {
   ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
-  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use, not connected,
-  ///   listening or not a stream, or for `tls` without `serverHostname`; the socket then stays the caller's. What the
+  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, borrowed, in use, not
+  ///   connected, listening or not a stream, or for `tls` without `serverHostname`; the socket then stays the caller's. What the
   ///   factory throws. ``TLSError`` and ``IOError`` when the handshake fails; the socket is closed then.
   public func createConnection<P: StreamProtocol>(
     _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
@@ -95,10 +96,11 @@ extension EventLoop {
     return try await adopt(factory, socket, options, "connectAcceptedSocket")
   }
 
-  private func adopt<P: StreamProtocol>(
+  func adopt<P: StreamProtocol>(
     _ factory: () throws -> P, _ socket: Socket, _ options: TLSOptions?, _ operation: StaticString
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try socket.requireStream("\(operation)")
+    try socket.requireGift("\(operation)")
     if try socket.option(.acceptsConnections) {
       throw EventLoopError(.invalidArgument, "\(operation): the socket listens; a connected one is needed")
     }
@@ -161,5 +163,15 @@ extension Socket {
     guard kind == wanted else {
       throw EventLoopError(.invalidArgument, "\(operation): the socket is not a \(name) socket")
     }
+  }
+
+  /// Rejects what cannot be given away, before anything is done to it.
+  func requireGift(_ operation: String) throws {
+    if isBorrowed {
+      throw EventLoopError(
+        .invalidArgument,
+        "\(operation): the socket is borrowed, and would be closed with the transport; adopt a duplicate of it")
+    }
+    if isHandedOver { throw IOError(.badFileDescriptor, operation, "a socket that is in use") }
   }
 }

@@ -22,8 +22,9 @@ extension EventLoop {
   ///   ``ResolutionError`` when a name has no address; ``IOError`` for the first that failed, and then nothing is left
   ///   open; what the factory throws.
   public func createDatagramEndpoint<P: DatagramProtocol>(
-    _ factory: () throws -> P, localAddress: (host: String, port: Int)? = nil,
-    remoteAddress: (host: String, port: Int)? = nil, family: AddressFamily = .unspecified, protocol: Int32 = 0,
+    _ factory: () throws -> P, localAddress: (host: String, port: any ServicePort)? = nil,
+    remoteAddress: (host: String, port: any ServicePort)? = nil, family: AddressFamily = .unspecified,
+    protocol: Int32 = 0,
     flags: AddressInfoFlags = [], reusePort: Bool = false, allowBroadcast: Bool = false
   ) async throws -> (transport: DatagramTransport, protocol: P) {
     try checkOpen("createDatagramEndpoint")
@@ -52,7 +53,8 @@ extension EventLoop {
   /// Makes an endpoint that sends and receives datagrams on this machine, by unix sockets. asyncio's
   /// `create_datagram_endpoint` with `AF_UNIX`.
   ///
-  /// A name that begins with `\0` is one of Linux's abstract space.
+  /// A path is a `String`, a `FilePath`, or bytes such as ``SocketAddress/unixName``. One that begins with a zero byte is
+  /// a name in Linux's abstract space.
   ///
   /// - Parameters:
   ///   - factory: makes the protocol.
@@ -62,7 +64,7 @@ extension EventLoop {
   /// - Throws: ``EventLoopError`` `.invalidArgument` without a path; ``IOError`` with the path when it is no path for a
   ///   socket, or taken, or nobody is there, and then nothing is left open; what the factory throws.
   public func createDatagramEndpoint<P: DatagramProtocol>(
-    _ factory: () throws -> P, localPath: String? = nil, remotePath: String? = nil
+    _ factory: () throws -> P, localPath: (any SystemText)? = nil, remotePath: (any SystemText)? = nil
   ) async throws -> (transport: DatagramTransport, protocol: P) {
     try checkOpen("createDatagramEndpoint")
     guard localPath != nil || remotePath != nil else {
@@ -79,13 +81,14 @@ extension EventLoop {
   ///
   /// The socket is made non-blocking, and belongs to the transport from here on.
   ///
-  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, in use, or not one for
-  ///   datagrams; it then stays the caller's. What the factory throws.
+  /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, borrowed, in use, or not
+  ///   one for datagrams; it then stays the caller's. What the factory throws.
   public func createDatagramEndpoint<P: DatagramProtocol>(
     _ factory: () throws -> P, socket: Socket
   ) async throws -> (transport: DatagramTransport, protocol: P) {
     try checkOpen("createDatagramEndpoint")
     try socket.requireDatagrams("createDatagramEndpoint")
+    try socket.requireGift("createDatagramEndpoint")
     try socket.setNonBlocking(true)
     return try attach(factory, BoundDatagramSocket(socket: socket, remoteAddress: socket.remoteAddress), isGiven: true)
   }

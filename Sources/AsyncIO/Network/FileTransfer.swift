@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 public import SystemPackage
 
-/// Reads of files for sending, which may wait for a disk.
-private let fileThreads = ThreadPoolExecutor(maxWorkers: 2, threadNamePrefix: "file")
+/// Reads of files for sending, which may wait for a disk. Those that were cancelled on one that does not answer do not
+/// hold up the others.
+private let fileThreads = ThreadPoolExecutor(WorkerThreads.Options(limit: 4, spares: 28, name: "file"))
 
 extension EventLoop {
   /// Sends a file, or a part of it, over a transport. asyncio's `sendfile`.
@@ -47,13 +48,12 @@ extension EventLoop {
   ) async throws -> Int {
     try checkSocket("sockSendFile", socket)
     try socket.requireStream("sockSendFile")
+    let part = try FilePart(file, offset, count)
     let target = FileTarget(
       socket: socket,
-      checkOpen: {
-        if socket.isClosed { throw IOError(.badFileDescriptor, "sendfile", "a closed socket") }
-      },
-      waitUntilWritable: { [self] in try await waitUntilReady(socket.descriptor, for: .write, "sockSendFile") })
-    return try await transfer(try FilePart(file, offset, count), to: target, fallback: fallback)
+      checkOpen: { try socket.checkAfterWait("sockSendFile") },
+      waitUntilWritable: { [self] in try await waitUntilReady(socket, for: .write, "sockSendFile") })
+    return try await transfer(part, to: target, fallback: fallback)
   }
 
   /// How much of a file goes out before others have their turn.

@@ -45,12 +45,22 @@ final class Listener: ReadinessWatcher {
   }
 
   func close() {
+    letGo()
+    socket.closeDescriptor()
+  }
+
+  /// Ends without closing the socket, which is whose it was before.
+  func handBack() {
+    letGo()
+    socket.handBack()
+  }
+
+  private func letGo() {
     isListening = false
     accepted = nil
     pauseTimer?.cancel()
     pauseTimer = nil
     if !loop.isClosed { loop.release(socket.descriptor) }
-    socket.closeDescriptor()
   }
 
   func descriptorIsReady(_ ready: Interest) {

@@ -5,7 +5,12 @@
 /// It is made by `createServer` or `startServer`, and belongs to its loop's thread. It serves until it is closed,
 /// whether or not somebody holds it.
 public final class Server {
-  private let loop: EventLoop
+  /// The loop on whose thread it works. asyncio's `get_loop`.
+  public let loop: EventLoop
+  /// The port on which it listens, also once it is closed; zero for a server of a unix socket.
+  ///
+  /// It is the same for all of its ``sockets``. Where port 0 was asked for, this is what the kernel picked.
+  public let port: Int
   private var listeners: [Listener] = []
   /// The connections that have not ended.
   private var connections: [ObjectIdentifier: StreamTransport] = [:]
@@ -25,6 +30,7 @@ public final class Server {
   ) throws {
     self.loop = loop
     for socket in sockets { try socket.handOver("createServer") }
+    port = sockets.first?.localAddress?.port.map(Int.init) ?? 0
     // The listeners keep the server alive as long as it serves.
     listeners = sockets.map { socket in
       Listener(loop, socket, backlog: backlog) { self.accept($0, $1, options, factory) }
@@ -75,12 +81,12 @@ public final class Server {
     isServing = true
   }
 
-  /// Accepts connections until the task is cancelled, or ``close()`` is called. asyncio's `serve_forever`.
+  /// Accepts connections until ``close()`` is called, or the task is cancelled. asyncio's `serve_forever`.
   ///
-  /// The cancellation closes the server and its connections. In either case a `CancellationError` is thrown once the
-  /// last connection has ended.
+  /// It returns once the server is closed and the last connection has ended. The cancellation closes the server and its
+  /// connections, waits for them, and is thrown.
   ///
-  /// - Throws: `CancellationError`; ``EventLoopError`` `.serverState` when it is closed, or another task does this
+  /// - Throws: `CancellationError` when the task is cancelled; ``EventLoopError`` `.serverState` when it is closed, or another task does this
   ///   already; ``IOError`` for `listen`.
   public func serveForever() async throws {
     guard !isServingForever else {
@@ -91,13 +97,12 @@ public final class Server {
     defer { isServingForever = false }
     do {
       try await loop.wait("Server.serveForever") { waiter in
-        if isClosed { waiter.resume(.failure(CancellationError())) } else { foreverWaiter = waiter }
+        if isClosed { waiter.resume() } else { foreverWaiter = waiter }
       }
+      try await waitClosed()
     } catch {
-      if !isClosed {
-        close()
-        closeClients()
-      }
+      close()
+      closeClients()
       await waitUntilOver()
       throw error
     }
@@ -118,8 +123,16 @@ public final class Server {
     onClose = nil
     let forever = foreverWaiter
     foreverWaiter = nil
-    forever?.resume(.failure(CancellationError()))
+    forever?.resume()
     wakeIfOver()
+  }
+
+  /// Ends a server that never served, without closing its sockets.
+  func handBackSockets() {
+    isClosed = true
+    let ending = listeners
+    listeners.removeAll()
+    for listener in ending { listener.handBack() }
   }
 
   /// Closes the connections that were accepted, after what they have buffered is sent. asyncio's `close_clients`.

@@ -9,7 +9,13 @@ extension EventLoop {
   public func sockRecvFrom(
     _ socket: Socket, _ maxBytes: Int
   ) async throws -> (data: [UInt8], sender: SocketAddress) {
-    try await attempt("sockRecvFrom", socket, .read) { () throws(IOError) in
+    try await receiveDatagram("sockRecvFrom", socket, maxBytes)
+  }
+
+  private func receiveDatagram(
+    _ method: StaticString, _ socket: Socket, _ maxBytes: Int
+  ) async throws -> (data: [UInt8], sender: SocketAddress) {
+    try await attempt(method, socket, .read) { () throws(IOError) in
       var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
       let (count, sender) = try socket.receiveDatagram(into: &bytes)
       bytes.removeSubrange(count...)
@@ -32,7 +38,7 @@ extension EventLoop {
       throw EventLoopError(.invalidArgument, "sockRecvFromInto: the buffer holds \(buffer.count) bytes")
     }
     let limit = maxBytes ?? buffer.count
-    let (data, sender) = try await sockRecvFrom(socket, limit)
+    let (data, sender) = try await receiveDatagram("sockRecvFromInto", socket, limit)
     buffer.replaceSubrange(..<data.count, with: data)
     return (data.count, sender)
   }

@@ -2,13 +2,15 @@
 import SystemPackage
 
 /// Operations on a socket of the program's own, without a transport. Each tries first, and waits only when the kernel
-/// says that it would block. The socket must be non-blocking, which those that ``Socket`` makes are.
+/// says that it would block. The socket must be non-blocking, which those that ``Socket`` makes are. One that is closed,
+/// detached or handed over while a call waits for it ends the call with ``IOError`` `ECANCELED`.
 extension EventLoop {
   /// Receives what is there, once something is. asyncio's `sock_recv`.
   ///
   /// - Returns: at most `maxBytes` bytes; none at the end of the stream.
-  /// - Throws: ``IOError`` for `recv`; ``EventLoopError`` `.invalidArgument` for a blocking socket, `.descriptorInUse`
-  ///   for a transport's; `CancellationError`, and then nothing is lost.
+  /// - Throws: ``IOError`` for `recv`, or with `ECANCELED` when the socket is closed, detached or handed over meanwhile;
+  ///   ``EventLoopError`` `.invalidArgument` for a blocking socket, `.descriptorInUse` for a transport's;
+  ///   `CancellationError`, and then nothing is lost.
   public func sockRecv(_ socket: Socket, _ maxBytes: Int) async throws -> [UInt8] {
     try await attempt("sockRecv", socket, .read) { () throws(IOError) in try socket.receive(maxBytes: maxBytes) }
   }
@@ -25,7 +27,7 @@ extension EventLoop {
       } catch {
         guard error.code == .wouldBlock else { throw error }
       }
-      try await waitUntilReady(socket.descriptor, for: .read, "sockRecvInto")
+      try await waitUntilReady(socket, for: .read, "sockRecvInto")
     }
   }
 
@@ -40,7 +42,7 @@ extension EventLoop {
         sent += try socket.send(bytes.span.extracting(sent...))
       } catch {
         guard error.code == .wouldBlock else { throw error }
-        try await waitUntilReady(socket.descriptor, for: .write, "sockSendAll")
+        try await waitUntilReady(socket, for: .write, "sockSendAll")
       }
     }
   }
@@ -72,7 +74,7 @@ extension EventLoop {
       } catch {
         guard error.code == .wouldBlock else { throw error }
       }
-      try await waitUntilReady(socket.descriptor, for: interest, method)
+      try await waitUntilReady(socket, for: interest, method)
     }
   }
 
@@ -82,7 +84,7 @@ extension EventLoop {
     guard try !socket.isKnownToBlock(asksKernel: debug) else {
       throw EventLoopError(.invalidArgument, "\(method): the socket must be non-blocking")
     }
-    if readiness.watcher(of: socket.descriptor)?.ownsDescriptor == true {
+    if socket.isHandedOver || readiness.watcher(of: socket.descriptor)?.ownsDescriptor == true {
       throw EventLoopError(
         .descriptorInUse, "\(method): descriptor \(socket.descriptor.rawValue) belongs to a transport or server")
     }

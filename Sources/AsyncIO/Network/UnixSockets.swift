@@ -7,7 +7,8 @@ extension EventLoop {
   ///
   /// - Parameters:
   ///   - factory: makes the protocol.
-  ///   - path: a socket file, or with a leading `\0` a name in Linux's abstract space.
+  ///   - path: a socket file, or with a leading zero byte a name in Linux's abstract space: a `String`, a `FilePath`,
+  ///     or bytes such as ``SocketAddress/unixName``.
   ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
   ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
@@ -16,7 +17,7 @@ extension EventLoop {
   ///   ``EventLoopError`` `.invalidArgument` for `tls` without `serverHostname`; ``TLSError`` and ``IOError`` when the
   ///   handshake fails.
   public func createUnixConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, path: String, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
+    _ factory: () throws -> P, path: any SystemText, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("createUnixConnection")
@@ -33,6 +34,22 @@ extension EventLoop {
     return try await attachNew(factory, socket, remoteAddress: address, options, "createUnixConnection")
   }
 
+  /// Ties a protocol of the factory's to a unix socket that is connected already. asyncio's `create_unix_connection` with
+  /// `sock`.
+  ///
+  /// - Throws: ``EventLoopError`` `.invalidArgument` for a socket of another family; and as
+  ///   ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
+  public func createUnixConnection<P: StreamProtocol>(
+    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
+    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+  ) async throws -> (transport: StreamTransport, protocol: P) {
+    check("createUnixConnection")
+    let options = try TLSOptions.client(
+      "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
+    try socket.requireUnix("createUnixConnection")
+    return try await adopt(factory, socket, options, "createUnixConnection")
+  }
+
   /// Listens on a unix socket, and calls the factory for each connection. asyncio's `create_unix_server`.
   ///
   /// A socket file that nobody listens on any more is replaced. The file is removed when the server closes, or the loop
@@ -40,7 +57,8 @@ extension EventLoop {
   ///
   /// - Parameters:
   ///   - factory: makes the protocol of each connection.
-  ///   - path: a socket file, or with a leading `\0` a name in Linux's abstract space.
+  ///   - path: a socket file, or with a leading zero byte a name in Linux's abstract space: a `String`, a `FilePath`,
+  ///     or bytes such as ``SocketAddress/unixName``.
   ///   - backlog: how many connections the kernel keeps waiting, and how many one readiness accepts.
   ///   - cleanupSocket: whether to remove the file at close.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
@@ -50,7 +68,7 @@ extension EventLoop {
   /// - Throws: ``IOError`` for `bind`, with the path: `EADDRINUSE` when somebody listens there, or when a file is there
   ///   that is no socket.
   public func createUnixServer<P: StreamProtocol>(
-    _ factory: @escaping () throws -> P, path: String, backlog: Int = 100, cleanupSocket: Bool = true,
+    _ factory: @escaping () throws -> P, path: any SystemText, backlog: Int = 100, cleanupSocket: Bool = true,
     startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
     shutdownTimeout: Duration? = nil
   ) async throws -> Server {
@@ -64,27 +82,72 @@ extension EventLoop {
       let file = SocketFile(of: address, kernel: kernel)
       do {
         let server = try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
-        if cleanupSocket, let file {
-          let forget = onClose(file.remove)
-          server.onClose = {
-            forget()
-            file.remove()
-          }
-        }
+        if cleanupSocket { removeAtClose(file, of: server) }
         return server
       } catch {
         file?.remove()
         throw error
       }
     } catch {
-      socket.closeDescriptor()
+      socket.close()
       throw error
     }
   }
 
-  func unixAddress(_ path: String, _ operation: String) throws(IOError) -> SocketAddress {
+  /// Listens on a unix socket that is bound already. asyncio's `create_unix_server` with `sock`.
+  ///
+  /// The socket is made non-blocking, keeps its descriptor, and belongs to the server from here on. Its file is removed
+  /// when the server closes, or the loop with the server still open, if it is still the same.
+  ///
+  /// - Parameters:
+  ///   - factory: makes the protocol of each connection.
+  ///   - socket: a stream socket that is bound to a file or a name.
+  ///   - backlog: how many connections the kernel keeps waiting, and how many one readiness accepts.
+  ///   - cleanupSocket: whether to remove the file at close. Pass false for a file that belongs to somebody else, such as
+  ///     the service manager that made the socket.
+  ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
+  ///   - tls: encrypts the connections; nil leaves them plain.
+  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
+  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  /// - Throws: ``EventLoopError`` `.invalidArgument` for a socket of another family; and as
+  ///   ``createServer(_:socket:backlog:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  public func createUnixServer<P: StreamProtocol>(
+    _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, cleanupSocket: Bool = true,
+    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
+    shutdownTimeout: Duration? = nil
+  ) async throws -> Server {
+    check("createUnixServer")
+    let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
+    try socket.requireUnix("createUnixServer")
+    let file = socket.localAddress.flatMap { SocketFile(of: $0, kernel: kernel) }
+    let server = try makeServer(
+      factory, socket, options, backlog: backlog, startServing: startServing, "createUnixServer")
+    if cleanupSocket { removeAtClose(file, of: server) }
+    return server
+  }
+
+  /// Has the file removed with the server, or with the loop if that is first.
+  private func removeAtClose(_ file: SocketFile?, of server: Server) {
+    guard let file else { return }
+    let forget = onClose(file.remove)
+    server.onClose = {
+      forget()
+      file.remove()
+    }
+  }
+
+  func unixAddress(_ path: any SystemText, _ operation: String) throws(IOError) -> SocketAddress {
     if let address = SocketAddress(unixPath: path) { return address }
-    let isTooLong = !path.isEmpty && (path.utf8.first == 0 || !path.utf8.contains(0))
-    throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, path.debugDescription)
+    let bytes = path.systemBytes
+    let isTooLong = !bytes.isEmpty && (bytes.first == 0 || !bytes.contains(0))
+    throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, "\"\(path.readable)\"")
+  }
+}
+
+extension Socket {
+  /// Rejects a socket of another family.
+  fileprivate func requireUnix(_ operation: String) throws(EventLoopError) {
+    guard let family, family != .unix else { return }
+    throw EventLoopError(.invalidArgument, "\(operation): the socket is not a unix socket")
   }
 }

@@ -5,17 +5,20 @@ extension ChildRequest {
   /// The request for a program and its options.
   ///
   /// - Throws: `.invalidArgument` for what the system's strings cannot hold.
-  init(_ program: String, _ arguments: [String], _ options: SubprocessOptions) throws(EventLoopError) {
-    try ChildRequest.check(program, "the program's name")
-    for argument in arguments { try ChildRequest.check(argument, "an argument of \(program)") }
-    let paths = ChildRequest.candidates(for: program, in: options.environment)
-    self.init(program: program, paths: paths, arguments: [program] + arguments)
-    if let variables = options.environment {
-      environment = try ChildRequest.strings(of: variables)
+  init(
+    _ program: any SystemText, _ arguments: [any SystemText], _ options: SubprocessOptions
+  ) throws(EventLoopError) {
+    let name = try ChildRequest.bytes(of: program, "the program's name")
+    var own: [any SystemText] = [name]
+    for argument in arguments { own.append(try ChildRequest.bytes(of: argument, "an argument of \(name.readable)")) }
+    let file = try options.executable.map { executable throws(EventLoopError) in
+      try ChildRequest.bytes(of: executable, "the executable's name")
     }
-    if let folder = options.workingDirectory {
-      try ChildRequest.check(folder, "the working directory")
-      directory = folder
+    let paths = ChildRequest.candidates(for: file ?? name, in: options.environment)
+    self.init(program: (file ?? name).readable, paths: paths, arguments: own)
+    environment = try options.environment?.entries()
+    directory = try options.workingDirectory.map { folder throws(EventLoopError) in
+      try ChildRequest.bytes(of: folder, "the working directory")
     }
     for (number, source) in options.descriptors.sorted(by: { $0.key < $1.key }) {
       guard number > 2 else {
@@ -31,30 +34,21 @@ extension ChildRequest {
     fileModeMask = options.umask.map { UInt32($0.rawValue) }
   }
 
-  private static func check(_ text: String, _ what: String) throws(EventLoopError) {
-    if text.utf8.contains(0) { throw EventLoopError(.invalidArgument, "\(what) contains a zero byte") }
-  }
-
-  private static func strings(of environment: [String: String]) throws(EventLoopError) -> [String] {
-    var strings: [String] = []
-    for (name, value) in environment {
-      try check(name, "the name of an environment variable")
-      try check(value, "the environment variable \(name)")
-      guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "=")) else {
-        throw EventLoopError(.invalidArgument, "\"\(name)\" is no name for an environment variable")
-      }
-      strings.append("\(name)=\(value)")
-    }
-    return strings
+  private static func bytes(of text: any SystemText, _ what: String) throws(EventLoopError) -> [UInt8] {
+    let bytes = text.systemBytes
+    if bytes.contains(0) { throw EventLoopError(.invalidArgument, "\(what) contains a zero byte") }
+    return bytes
   }
 
   /// Where a program may be: itself if its name is a path, else in every folder of the child's `PATH`.
-  private static func candidates(for program: String, in environment: [String: String]?) -> [String] {
-    if program.isEmpty || program.utf8.contains(UInt8(ascii: "/")) { return [program] }
-    let path = environment.map { $0["PATH"] } ?? Environment.value("PATH")
-    return (path ?? "/bin:/usr/bin").split(separator: ":", omittingEmptySubsequences: false).map { folder in
-      // No name means the working directory.
-      folder.isEmpty ? "./\(program)" : "\(folder)/\(program)"
-    }
+  private static func candidates(for program: [UInt8], in environment: ChildEnvironment?) -> [[UInt8]] {
+    let slash = UInt8(ascii: "/")
+    if program.isEmpty || program.contains(slash) { return [program] }
+    let path = environment.map { $0[bytes: Array("PATH".utf8)] } ?? Environment.bytes("PATH")
+    return (path ?? Array("/bin:/usr/bin".utf8)).split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+      .map { folder in
+        // No name means the working directory.
+        (folder.isEmpty ? [UInt8(ascii: ".")] : Array(folder)) + [slash] + program
+      }
   }
 }

@@ -20,7 +20,8 @@ extension EventLoop {
   /// - Throws: as ``subprocessExec(_:_:_:stdin:stdout:stderr:options:)``; ``EventLoopError`` `.invalidArgument` for a
   ///   limit of zero or less.
   public func createSubprocessExec(
-    _ program: String, _ arguments: [String] = [], stdin: ChildStream = .inherit, stdout: ChildStream = .inherit,
+    _ program: any SystemText, _ arguments: [any SystemText] = [], stdin: ChildStream = .inherit,
+    stdout: ChildStream = .inherit,
     stderr: ChildErrorStream = .inherit, limit: Int = StreamReader.defaultLimit,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> ChildProcess {
@@ -34,39 +35,42 @@ extension EventLoop {
   ///
   /// - Throws: as ``createSubprocessExec(_:_:stdin:stdout:stderr:limit:options:)``.
   public func createSubprocessExec(
-    _ program: String, _ arguments: [String] = [], on terminal: PseudoTerminal, limit: Int = StreamReader.defaultLimit,
+    _ program: any SystemText, _ arguments: [any SystemText] = [], on terminal: PseudoTerminal,
+    limit: Int = StreamReader.defaultLimit,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> ChildProcess {
     try await createChild("createSubprocessExec", program, arguments, .terminal(terminal.size), limit, options)
   }
 
-  /// Runs a shell command by `/bin/sh -c`. asyncio's `create_subprocess_shell`.
+  /// Runs a shell command by `/bin/sh -c`, or ``SubprocessOptions/executable``. asyncio's `create_subprocess_shell`.
   ///
   /// Never put together a command from what others sent: use
   /// ``createSubprocessExec(_:_:stdin:stdout:stderr:limit:options:)`` then, which no quote mark can fool.
   ///
   /// - Throws: as ``createSubprocessExec(_:_:stdin:stdout:stderr:limit:options:)``.
   public func createSubprocessShell(
-    _ command: String, stdin: ChildStream = .inherit, stdout: ChildStream = .inherit,
+    _ command: any SystemText, stdin: ChildStream = .inherit, stdout: ChildStream = .inherit,
     stderr: ChildErrorStream = .inherit, limit: Int = StreamReader.defaultLimit,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> ChildProcess {
     let streams = ChildStreams.separate(stdin: stdin, stdout: stdout, stderr: stderr)
-    return try await createChild("createSubprocessShell", shell, ["-c", command], streams, limit, options)
+    return try await createChild("createSubprocessShell", shell(options), ["-c", command], streams, limit, options)
   }
 
   /// Runs a shell command on a terminal of its own.
   ///
   /// - Throws: as ``createSubprocessExec(_:_:stdin:stdout:stderr:limit:options:)``.
   public func createSubprocessShell(
-    _ command: String, on terminal: PseudoTerminal, limit: Int = StreamReader.defaultLimit,
+    _ command: any SystemText, on terminal: PseudoTerminal, limit: Int = StreamReader.defaultLimit,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> ChildProcess {
-    try await createChild("createSubprocessShell", shell, ["-c", command], .terminal(terminal.size), limit, options)
+    try await createChild(
+      "createSubprocessShell", shell(options), ["-c", command], .terminal(terminal.size), limit, options)
   }
 
   private func createChild(
-    _ method: StaticString, _ program: String, _ arguments: [String], _ streams: ChildStreams, _ limit: Int,
+    _ method: StaticString, _ program: any SystemText, _ arguments: [any SystemText], _ streams: ChildStreams,
+    _ limit: Int,
     _ options: SubprocessOptions
   ) async throws -> ChildProcess {
     // Held here until the process holds them: nothing is fed before.

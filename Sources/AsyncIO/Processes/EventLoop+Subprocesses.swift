@@ -24,7 +24,8 @@ extension EventLoop {
   ///   `.invalidArgument` for a text with a zero byte, or a descriptor's number below 3. `CancellationError`, and then
   ///   the child was killed. What the factory throws.
   public func subprocessExec<P: SubprocessProtocol>(
-    _ factory: () throws -> P, _ program: String, _ arguments: [String] = [], stdin: ChildStream = .pipe,
+    _ factory: () throws -> P, _ program: any SystemText, _ arguments: [any SystemText] = [],
+    stdin: ChildStream = .pipe,
     stdout: ChildStream = .pipe, stderr: ChildErrorStream = .pipe, options: SubprocessOptions = SubprocessOptions()
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
     let streams = ChildStreams.separate(stdin: stdin, stdout: stdout, stderr: stderr)
@@ -37,38 +38,40 @@ extension EventLoop {
   ///
   /// - Throws: as ``subprocessExec(_:_:_:stdin:stdout:stderr:options:)``.
   public func subprocessExec<P: SubprocessProtocol>(
-    _ factory: () throws -> P, _ program: String, _ arguments: [String] = [], on terminal: PseudoTerminal,
+    _ factory: () throws -> P, _ program: any SystemText, _ arguments: [any SystemText] = [],
+    on terminal: PseudoTerminal,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
     try await startChild("subprocessExec", factory, program, arguments, .terminal(terminal.size), options)
   }
 
-  /// Runs a shell command by `/bin/sh -c`, and ties a protocol of the factory's to it. asyncio's `subprocess_shell`.
+  /// Runs a shell command by `/bin/sh -c`, or ``SubprocessOptions/executable``, and ties a protocol of the factory's to it. asyncio's `subprocess_shell`.
   ///
   /// Never put together a command from what others sent: use
   /// ``subprocessExec(_:_:_:stdin:stdout:stderr:options:)`` then, which no quote mark can fool.
   ///
   /// - Throws: as ``subprocessExec(_:_:_:stdin:stdout:stderr:options:)``.
   public func subprocessShell<P: SubprocessProtocol>(
-    _ factory: () throws -> P, _ command: String, stdin: ChildStream = .pipe, stdout: ChildStream = .pipe,
+    _ factory: () throws -> P, _ command: any SystemText, stdin: ChildStream = .pipe, stdout: ChildStream = .pipe,
     stderr: ChildErrorStream = .pipe, options: SubprocessOptions = SubprocessOptions()
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
     let streams = ChildStreams.separate(stdin: stdin, stdout: stdout, stderr: stderr)
-    return try await startChild("subprocessShell", factory, shell, ["-c", command], streams, options)
+    return try await startChild("subprocessShell", factory, shell(options), ["-c", command], streams, options)
   }
 
   /// Runs a shell command on a terminal of its own, and ties a protocol of the factory's to it.
   ///
   /// - Throws: as ``subprocessExec(_:_:_:stdin:stdout:stderr:options:)``.
   public func subprocessShell<P: SubprocessProtocol>(
-    _ factory: () throws -> P, _ command: String, on terminal: PseudoTerminal,
+    _ factory: () throws -> P, _ command: any SystemText, on terminal: PseudoTerminal,
     options: SubprocessOptions = SubprocessOptions()
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
-    try await startChild("subprocessShell", factory, shell, ["-c", command], .terminal(terminal.size), options)
+    try await startChild(
+      "subprocessShell", factory, shell(options), ["-c", command], .terminal(terminal.size), options)
   }
 
   func startChild<P: SubprocessProtocol>(
-    _ method: StaticString, _ factory: () throws -> P, _ program: String, _ arguments: [String],
+    _ method: StaticString, _ factory: () throws -> P, _ program: any SystemText, _ arguments: [any SystemText],
     _ streams: ChildStreams, _ options: SubprocessOptions
   ) async throws -> (transport: SubprocessTransport, protocol: P) {
     try checkOpen(method)
@@ -109,4 +112,5 @@ extension EventLoop {
   }
 }
 
-let shell = "/bin/sh"
+/// The shell, which also calls itself by the name that it was found by.
+func shell(_ options: SubprocessOptions) -> any SystemText { options.executable ?? "/bin/sh" }

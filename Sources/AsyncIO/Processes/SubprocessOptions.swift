@@ -42,10 +42,14 @@ public struct PseudoTerminal: Hashable, Sendable {
 
 /// How a child is started, beyond program and standard streams. asyncio passes these on to `subprocess.Popen`.
 public struct SubprocessOptions: Sendable {
+  /// The file to run where that is not the program that is named: the program's name is then only what the child is told
+  /// as its own. With a shell command, the shell. A name without a slash is looked for as the program's is. asyncio's
+  /// `executable`.
+  public var executable: (any SystemText)?
   /// The child's environment, all of it; nil for ours. The program is looked for in its `PATH`. asyncio's `env`.
-  public var environment: [String: String]?
+  public var environment: ChildEnvironment?
   /// Where the child starts; nil for where we are. asyncio's `cwd`.
-  public var workingDirectory: String?
+  public var workingDirectory: (any SystemText)?
   /// Whether the child begins a session, without a terminal. asyncio's `start_new_session`.
   public var startNewSession: Bool
   /// The process group that the child joins; 0 for one of its own, nil for ours. asyncio's `process_group`.
@@ -64,10 +68,12 @@ public struct SubprocessOptions: Sendable {
 
   /// By default everything is as it is here. See the properties for what each argument does.
   public init(
-    environment: [String: String]? = nil, workingDirectory: String? = nil, startNewSession: Bool = false,
-    processGroup: Int32? = nil, user: UInt32? = nil, group: UInt32? = nil, extraGroups: [UInt32]? = nil,
-    umask: FilePermissions? = nil, descriptors: [Int32: FileDescriptor] = [:]
+    executable: (any SystemText)? = nil, environment: ChildEnvironment? = nil,
+    workingDirectory: (any SystemText)? = nil, startNewSession: Bool = false, processGroup: Int32? = nil,
+    user: UInt32? = nil, group: UInt32? = nil, extraGroups: [UInt32]? = nil, umask: FilePermissions? = nil,
+    descriptors: [Int32: FileDescriptor] = [:]
   ) {
+    self.executable = executable
     self.environment = environment
     self.workingDirectory = workingDirectory
     self.startNewSession = startNewSession

@@ -12,8 +12,8 @@ extension EventLoop {
   /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``; ``EventLoopError``
   ///   `.invalidArgument` for a limit of zero or less.
   public func openConnection(
-    host: String, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
-    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: Int)? = nil,
+    host: String, port: any ServicePort, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: any ServicePort)? = nil,
     happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
     serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
@@ -50,7 +50,8 @@ extension EventLoop {
   ///
   /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func startServer(
-    host: String? = nil, port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    host: String? = nil, port: any ServicePort, limit: Int = StreamReader.defaultLimit,
+    family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
     keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
@@ -65,7 +66,8 @@ extension EventLoop {
   ///
   /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
   public func startServer(
-    hosts: [String], port: Int, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
+    hosts: [String], port: any ServicePort, limit: Int = StreamReader.defaultLimit,
+    family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
     keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler

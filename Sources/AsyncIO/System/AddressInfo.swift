@@ -69,7 +69,7 @@ package struct AddressQuery: Hashable, Sendable {
     self.flags = flags
   }
 
-  package var subject: String { "\(host ?? "*"):\(service ?? "0")" }
+  package var subject: String { "\((host ?? "*").readable):\((service ?? "0").readable)" }
 
   /// Rejects a port whose upper bits the resolver would silently cut off.
   func validate() throws(ResolutionError) {
@@ -79,10 +79,12 @@ package struct AddressQuery: Hashable, Sendable {
     }
   }
 
-  /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket.
+  /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket. What a zone
+  /// means is for the resolver to say, but on a single link.
   package var literalAnswer: AddressInfo? {
     guard let host, let port = UInt16(service ?? "0"), let address = SocketAddress(ip: host, port: port),
-      family == .unspecified || family == address.family, kind == .stream || kind == .datagram,
+      address.scopeID == 0 || address.isLinkLocal, family == .unspecified || family == address.family,
+      kind == .stream || kind == .datagram,
       !flags.contains(.canonicalName)
     else { return nil }
     let implied = Int32(kind == .stream ? IPPROTO_TCP : IPPROTO_UDP)

@@ -43,13 +43,13 @@ package struct ChildRequest: Sendable {
   /// The program as it was asked for, for messages.
   package var program: String
   /// Where it may be, to be tried in turn.
-  package var paths: [String]
+  package var paths: [[UInt8]]
   /// From the program's own name on.
-  package var arguments: [String]
+  package var arguments: [[UInt8]]
   /// `NAME=value` each; nil for the process's own.
-  package var environment: [String]?
+  package var environment: [[UInt8]]?
   /// Nil for the process's own.
-  package var directory: String?
+  package var directory: [UInt8]?
   /// Which of our descriptors the child has under which number. Of the others it inherits 0 to 2 alone.
   package var descriptors: [(number: Int32, source: FileDescriptor)] = []
   package var startsSession = false
@@ -62,10 +62,10 @@ package struct ChildRequest: Sendable {
   package var group: UInt32?
   package var extraGroups: [UInt32]?
 
-  package init(program: String, paths: [String], arguments: [String]) {
+  package init(program: String, paths: [any SystemText], arguments: [any SystemText]) {
     self.program = program
-    self.paths = paths
-    self.arguments = arguments
+    self.paths = paths.map(\.systemBytes)
+    self.arguments = arguments.map(\.systemBytes)
   }
 
   /// Such a child must not share our memory: what may trace the new user's processes could reach it there.
@@ -123,7 +123,7 @@ extension ChildRequest {
     case .processGroup: ("setpgid", "process group \(error.value)")
     case .descriptor: ("dup2", "descriptor \(error.value)")
     case .terminal: ("ioctl TIOCSCTTY", program)
-    case .directory: ("chdir", directory ?? "")
+    case .directory: ("chdir", (directory ?? []).readable)
     case .groups: ("setgroups", "\(error.value) groups")
     case .group: ("setgid", "group \(UInt32(bitPattern: error.value))")
     case .user: ("setuid", "user \(UInt32(bitPattern: error.value))")

@@ -29,7 +29,18 @@ extension IOError: CustomStringConvertible {
   public var description: String {
     let object = subject.map { "\(operation) \($0)" } ?? operation
     if attempts.isEmpty { return "\(object): \(code) (\(code.symbol))" }
-    return "\(object): every address failed: " + attempts.map(\.description).joined(separator: "; ")
+    var texts: [String] = []
+    for attempt in attempts.map(\.description) where !texts.contains(attempt) { texts.append(attempt) }
+    return "\(object): every address failed: " + texts.joined(separator: "; ")
+  }
+
+  /// One error for attempts that failed: their own where there is but one, or all say the same.
+  ///
+  /// - Returns: nil without an attempt.
+  static func combining(_ failures: [IOError], _ operation: String, _ subject: String) -> IOError? {
+    guard let first = failures.first else { return nil }
+    let isOne = failures.allSatisfy { $0.description == first.description }
+    return isOne ? first : IOError(first.code, operation, subject, attempts: failures)
   }
 }
 

@@ -72,8 +72,8 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno)
 
   /// What there is at a path, without following a link.
-  func fileStatus(_ path: String) throws(Errno) -> FileStatus
-  func unlink(_ path: String) throws(Errno)
+  func fileStatus(_ path: FilePath) throws(Errno) -> FileStatus
+  func unlink(_ path: FilePath) throws(Errno)
 
   /// What the process does on a signal.
   func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition

@@ -231,15 +231,15 @@
       if wanted != flags { _ = try systemCall { fcntl(descriptor.rawValue, F_SETFL, wanted) } }
     }
 
-    package func fileStatus(_ path: String) throws(Errno) -> FileStatus {
+    package func fileStatus(_ path: FilePath) throws(Errno) -> FileStatus {
       var status = stat()
-      _ = try systemCall { unsafe lstat(path, &status) }
+      _ = try systemCall { unsafe path.withPlatformString { unsafe lstat($0, &status) } }
       return FileStatus(
         isSocket: status.st_mode & S_IFMT == S_IFSOCK, device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
-    package func unlink(_ path: String) throws(Errno) {
-      _ = try systemCall { unsafe Glibc.unlink(path) }
+    package func unlink(_ path: FilePath) throws(Errno) {
+      _ = try systemCall { unsafe path.withPlatformString { unsafe Glibc.unlink($0) } }
     }
 
     package func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition {

@@ -5,7 +5,11 @@ public import SystemPackage
 ///
 /// Sockets that it makes are non-blocking. It belongs to whoever made it until it is handed to a transport or a
 /// server, which then close it; the object stays good for looking at addresses and options. A socket that is dropped
-/// while it is the caller's own is closed.
+/// while it is the caller's own is closed; ``init(borrowing:)`` is for a descriptor that shall outlive it, and
+/// ``detach()`` gives the descriptor back.
+///
+/// A task that waits for a socket is told when somebody closes, detaches or hands over the socket meanwhile: its call
+/// throws ``IOError`` with code `ECANCELED`.
 ///
 /// Not sendable: like everything that a loop works with, it stays on one thread.
 public final class Socket {
@@ -14,21 +18,48 @@ public final class Socket {
   let kernel: any Kernel
 
   private enum Owner {
-    case caller, transport, nobody
+    /// Whoever holds this object, the last of whom closes the descriptor.
+    case holder
+    /// Somebody else, who lent it.
+    case lender
+    /// A transport or a server.
+    case transport
+    /// It is closed, or given back.
+    case nobody
   }
   /// Whether it is known to be non-blocking; nil as long as nobody has asked.
   private var knownNonBlocking: Bool?
-  /// Who will close the descriptor. `nobody` once it is closed.
-  private var owner = Owner.caller
+  /// Who will close the descriptor.
+  private var owner: Owner
+  /// Those that wait for the descriptor, one a direction, and some that did.
+  private var waits: [(waiter: Waiter, method: StaticString)] = []
 
-  package init(adopting descriptor: FileDescriptor, kernel: any Kernel) {
+  private init(_ descriptor: FileDescriptor, _ owner: Owner, _ kernel: any Kernel) {
     self.descriptor = descriptor
+    self.owner = owner
     self.kernel = kernel
   }
 
-  /// Takes over a descriptor that was opened elsewhere, as it is.
+  package convenience init(adopting descriptor: FileDescriptor, kernel: any Kernel) {
+    self.init(descriptor, .holder, kernel)
+  }
+
+  package convenience init(borrowing descriptor: FileDescriptor, kernel: any Kernel) {
+    self.init(descriptor, .lender, kernel)
+  }
+
+  /// Takes over a descriptor that was opened elsewhere, as it is: the socket closes it. asyncio's
+  /// `socket.socket(fileno:)`.
   public convenience init(adopting descriptor: FileDescriptor) {
     self.init(adopting: descriptor, kernel: platformKernel)
+  }
+
+  /// Uses a descriptor that somebody else owns, as it is, and never closes it.
+  ///
+  /// The owner keeps it open for as long as the socket is used. Transports and servers close what they are given, so they
+  /// refuse such a socket: adopt a duplicate for them.
+  public convenience init(borrowing descriptor: FileDescriptor) {
+    self.init(borrowing: descriptor, kernel: platformKernel)
   }
 
   /// Makes a non-blocking socket.
@@ -63,10 +94,10 @@ public final class Socket {
   }
 
   deinit {
-    if owner == .caller { try? kernel.close(descriptor) }
+    if owner == .holder { try? kernel.close(descriptor) }
   }
 
-  /// Closes the socket. Further calls do nothing.
+  /// Closes the socket; a borrowed descriptor stays open, and is only not used any more. Further calls do nothing.
   ///
   /// A socket that was handed to a transport or server is closed by that one; to close it here is a programmer error.
   public func close() {
@@ -74,26 +105,77 @@ public final class Socket {
     closeDescriptor()
   }
 
-  /// Whether it was closed.
+  /// Gives the descriptor back, open, to be closed by the caller. asyncio's `socket.detach`.
+  ///
+  /// The socket counts as closed from here on.
+  ///
+  /// - Throws: ``IOError`` `EBADF` for a socket that is closed, or belongs to a transport or server.
+  public func detach() throws(IOError) -> FileDescriptor {
+    guard owner == .holder || owner == .lender else {
+      throw IOError(.badFileDescriptor, "detach", "a socket that is closed or in use")
+    }
+    owner = .nobody
+    endWaits()
+    return descriptor
+  }
+
+  /// Whether it was closed, or its descriptor given back.
   public var isClosed: Bool { owner == .nobody }
+
+  /// Whether a transport or server has it.
+  var isHandedOver: Bool { owner == .transport }
+
+  /// Whether somebody else closes its descriptor, and may change its mode.
+  var isBorrowed: Bool { owner == .lender }
 
   /// Closes it for whoever owns it.
   func closeDescriptor() {
     guard owner != .nobody else { return }
+    let closes = owner != .lender
     owner = .nobody
+    // Before the number is free: the poller has to forget it.
+    endWaits()
     // The number is free whatever the answer is, and there is nobody to tell.
-    try? kernel.close(descriptor)
+    if closes { try? kernel.close(descriptor) }
   }
 
   /// Hands the descriptor to a transport or server.
   func handOver(_ operation: String) throws(IOError) {
-    guard owner == .caller else { throw IOError(.badFileDescriptor, operation, "a socket that is closed or in use") }
+    guard owner == .holder else {
+      throw IOError(.badFileDescriptor, operation, "a socket that is closed, borrowed or in use")
+    }
     owner = .transport
+    endWaits()
   }
 
   /// Hands the descriptor back to the caller, after a hand-over that came to nothing.
   func handBack() {
-    if owner == .transport { owner = .caller }
+    if owner == .transport { owner = .holder }
+  }
+}
+
+/// Waiting for the descriptor to become ready. The loops do that; the socket tells those who wait that it is gone.
+extension Socket {
+  /// Has the waiter woken, with an error, once nobody can wait for the descriptor any more.
+  func addWait(_ waiter: Waiter, _ method: StaticString) {
+    waits.removeAll { !$0.waiter.isSuspended }
+    waits.append((waiter, method))
+  }
+
+  /// Throws when the socket is not the program's any more: what was waited for belongs to somebody else.
+  func checkAfterWait(_ method: StaticString) throws(IOError) {
+    if isClosed || isHandedOver { throw interruption(of: method) }
+  }
+
+  private func endWaits() {
+    let ended = waits
+    waits.removeAll()
+    for wait in ended { wait.waiter.end(interruption(of: wait.method)) }
+  }
+
+  private func interruption(of method: StaticString) -> IOError {
+    let event = isHandedOver ? "handed to a transport or server" : "closed or detached"
+    return IOError(.canceled, "\(method)", "\(name) (the socket was \(event) while the call waited)")
   }
 }
 
@@ -223,7 +305,7 @@ extension Socket {
 
   /// Whether its calls would block. The kernel is asked once, or each time where others may change it.
   func isKnownToBlock(asksKernel: Bool) throws(IOError) -> Bool {
-    if let knownNonBlocking, !asksKernel { return !knownNonBlocking }
+    if let knownNonBlocking, !asksKernel, !isBorrowed { return !knownNonBlocking }
     let answer = try isNonBlocking
     knownNonBlocking = answer
     return !answer

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
 import Glibc
-import SystemPackage
+public import SystemPackage
 
 /// The family of a socket's addresses.
 public struct AddressFamily: RawRepresentable, Hashable, Sendable {
@@ -52,35 +52,42 @@ public struct SocketAddress: Hashable, Sendable {
 
   /// An IP address written in numbers, such as `127.0.0.1`, `::1` or `fe80::1%eth0`.
   ///
+  /// A zone is an interface's number, or of an address that is link-local its name.
+  ///
   /// - Returns: nil when the text is no such address. A host name is none.
   public init?(ip: String, port: UInt16) {
     // The platform would take a zero byte for the text's end, and `127.0.0.1\0.example.org` for an address.
     guard !ip.utf8.contains(0) else { return nil }
     var v4 = in_addr()
     if unsafe inet_pton(AF_INET, ip, &v4) == 1 {
-      storage = .ipv4(UInt32(bigEndian: v4.s_addr), port)
+      self.init(.ipv4(UInt32(bigEndian: v4.s_addr), port))
       return
     }
     let parts = ip.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
     var v6 = in6_addr()
     guard let address = parts.first, unsafe inet_pton(AF_INET6, String(address), &v6) == 1 else { return nil }
-    var scope: UInt32 = 0
-    if parts.count == 2 {
-      scope = parts[1].utf8.allSatisfy { (48...57).contains($0) } ? UInt32(parts[1]) ?? 0 : 0
-      if scope == 0 { scope = unsafe if_nametoindex(String(parts[1])) }
-      if scope == 0 { return nil }
-    }
     let (high, low) = unsafe withUnsafeBytes(of: &v6) { bytes in
       unsafe (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     }
-    storage = .ipv6(UInt64(bigEndian: high), UInt64(bigEndian: low), port, scope: scope, flow: 0)
+    func scoped(_ scope: UInt32) -> SocketAddress {
+      SocketAddress(.ipv6(UInt64(bigEndian: high), UInt64(bigEndian: low), port, scope: scope, flow: 0))
+    }
+    var scope: UInt32 = 0
+    if parts.count == 2 {
+      scope = parts[1].utf8.allSatisfy { (48...57).contains($0) } ? UInt32(parts[1]) ?? 0 : 0
+      // Only addresses of one link have their interface named, as the resolver has it.
+      if scope == 0, scoped(0).isLinkLocal { scope = unsafe if_nametoindex(String(parts[1])) }
+      if scope == 0 { return nil }
+    }
+    self = scoped(scope)
   }
 
-  /// The address of a socket file, or with a leading `\0` a name in Linux's abstract space.
+  /// The address of a socket file, or with a leading zero byte a name in Linux's abstract space.
   ///
+  /// - Parameter path: a `String`, a `FilePath`, or bytes. An abstract name is a `String` or bytes.
   /// - Returns: nil when the path does not fit the platform's address (108 bytes on Linux).
-  public init?(unixPath path: String) {
-    let bytes = Array(path.utf8)
+  public init?(unixPath path: any SystemText) {
+    let bytes = path.systemBytes
     let capacity = MemoryLayout.size(ofValue: sockaddr_un().sun_path)
     guard !bytes.isEmpty, bytes.first == 0 ? bytes.count <= capacity : bytes.count < capacity else { return nil }
     if bytes.first != 0, bytes.contains(0) { return nil }
@@ -125,16 +132,31 @@ public struct SocketAddress: Hashable, Sendable {
     }
   }
 
-  /// The path of a unix socket; a name in the abstract space begins with `\0`.
-  public var unixPath: String? {
+  /// The file of a unix socket; nil for one without a name, or with one in the abstract space.
+  public var unixPath: FilePath? {
+    guard case .unix(let bytes) = storage, let first = bytes.first, first != 0 else { return nil }
+    return FilePath(systemBytes: bytes)
+  }
+
+  /// The name of a unix socket as the system has it, good for every call that takes a path; nil for an IP address.
+  ///
+  /// A path, or a leading zero byte and a name in the abstract space, or nothing for a socket that is bound to none.
+  public var unixName: [UInt8]? {
     guard case .unix(let bytes) = storage else { return nil }
-    return String(decoding: bytes, as: UTF8.self)
+    return bytes
   }
 
   /// The scope of an IPv6 address: the number of the network interface, 0 for none.
   public var scopeID: UInt32 {
     guard case .ipv6(_, _, _, let scope, _) = storage else { return 0 }
     return scope
+  }
+
+  /// Whether it is an IPv6 address that means something on one link alone.
+  var isLinkLocal: Bool {
+    guard case .ipv6(let high, _, _, _, _) = storage else { return false }
+    // fe80::/10, and the multicast addresses of that scope.
+    return high >> 54 == 0xFE80 >> 6 || high >> 48 & 0xFF0F == 0xFF02
   }
 
   /// The same host with another port; a unix address as it is.
@@ -149,7 +171,7 @@ public struct SocketAddress: Hashable, Sendable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-  /// `127.0.0.1:80`, `[::1]:80`, a path, or `@name` for the abstract space.
+  /// `127.0.0.1:80`, `[::1]:80`, a path, or `@name` for the abstract space. Bytes that are no UTF-8 are shown as `\xFF`.
   public var description: String {
     switch storage {
     case .ipv4(_, let port): "\(host ?? ""):\(port)"
@@ -158,9 +180,9 @@ extension SocketAddress: CustomStringConvertible {
       if bytes.isEmpty {
         "unnamed"
       } else if bytes[0] == 0 {
-        "@" + String(decoding: bytes.dropFirst(), as: UTF8.self)
+        "@" + Array(bytes.dropFirst()).readable
       } else {
-        String(decoding: bytes, as: UTF8.self)
+        bytes.readable
       }
     }
   }
@@ -193,8 +215,9 @@ extension SocketAddress {
       unsafe withUnsafeMutableBytes(of: &bytes) { unsafe $0.storeBytes(of: v6, as: sockaddr_in6.self) }
     case .unix(let path):
       let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-      // A path counts its closing zero, an abstract name has none.
-      length = offset + path.count + (path.first == 0 || path.isEmpty ? 0 : 1)
+      // A path counts its closing zero where there is room for it, an abstract name has none.
+      let counted = path.count + (path.first == 0 || path.isEmpty ? 0 : 1)
+      length = min(offset + counted, MemoryLayout<sockaddr_un>.size)
       unsafe withUnsafeMutableBytes(of: &bytes) {
         unsafe $0.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
         // The initialiser made sure that the path fits; the storage is larger than a sockaddr_un.

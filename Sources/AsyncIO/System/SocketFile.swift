@@ -3,13 +3,13 @@ import SystemPackage
 
 /// The file of a bound unix socket, which stays behind unless somebody removes it.
 struct SocketFile {
-  private let path: String
+  private let path: FilePath
   private let status: FileStatus
   private let kernel: any Kernel
 
   /// The file of a socket that was just bound; nil for an address that has none.
   init?(of address: SocketAddress, kernel: any Kernel) {
-    guard let path = address.socketFile, let status = try? kernel.fileStatus(path) else { return nil }
+    guard let path = address.unixPath, let status = try? kernel.fileStatus(path) else { return nil }
     self.path = path
     self.status = status
     self.kernel = kernel
@@ -22,7 +22,7 @@ struct SocketFile {
 
   /// Removes a socket file that nobody receives at any more. One that is in use stays, as any other file does.
   static func removeStale(at address: SocketAddress, _ kind: SocketKind, kernel: any Kernel) throws(IOError) {
-    guard let path = address.socketFile, let status = try? kernel.fileStatus(path), status.isSocket else { return }
+    guard let path = address.unixPath, let status = try? kernel.fileStatus(path), status.isSocket else { return }
     let probe = try Socket(.unix, kind, transportProtocol: 0, kernel: kernel)
     defer { probe.close() }
     do throws(IOError) {
@@ -31,13 +31,5 @@ struct SocketFile {
       guard error.code == .connectionRefused else { return }
       try? kernel.unlink(path)
     }
-  }
-}
-
-extension SocketAddress {
-  /// The file of a unix address; nil for a name in the abstract space.
-  var socketFile: String? {
-    guard case .unix(let bytes) = storage, let first = bytes.first, first != 0 else { return nil }
-    return unixPath
   }
 }

@@ -108,10 +108,13 @@
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int
 
-    init(_ strings: [String]) {
+    init(_ strings: [[UInt8]]) {
       count = strings.count
       unsafe pointers = .allocate(capacity: strings.count + 1)
-      for (index, string) in strings.enumerated() { unsafe (pointers + index).initialize(to: strdup(string)) }
+      for (index, string) in strings.enumerated() {
+        let closed = string.map(CChar.init(bitPattern:)) + [0]
+        unsafe (pointers + index).initialize(to: strdup(closed))
+      }
       unsafe (pointers + strings.count).initialize(to: nil)
     }
 

@@ -49,10 +49,15 @@ final class Waiter {
   /// Wakes the task with a `CancellationError`, after its arrangements were undone.
   func cancel() {
     wasCancelled = true
+    end(CancellationError())
+  }
+
+  /// Wakes the task with an error, after its arrangements were undone.
+  func end(_ error: any Error) {
     guard isSuspended else { return }
     let undo = onCancel
     onCancel = nil
     undo?()
-    resume(.failure(CancellationError()))
+    resume(.failure(error))
   }
 }

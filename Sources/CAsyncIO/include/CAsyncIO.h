@@ -29,6 +29,9 @@ int casyncio_name_thread(const char *name);
 /// How many processors the process may run on; at least one.
 int casyncio_processor_count(void);
 
+/// The environment: strings, and a null pointer at the end.
+char **casyncio_environment(void);
+
 /// epoll_pwait2 without a signal mask.
 int casyncio_epoll_wait(int epoll, struct epoll_event *events, int capacity, const struct timespec *timeout);
 

@@ -9,7 +9,7 @@ import Testing
       let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
         for try await chunk in reader { try await writer.send(chunk) }
       }
-      let port = Int(try #require(server.sockets.first?.localAddress?.port))
+      let port = server.port
       let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
       try await writer.send("hello\n")
       #expect(try await reader.readLine() == Array("hello\n".utf8))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -143,6 +144,29 @@ struct ConnectionTests {
       #expect(error.description.contains("connect 127.0.0.1:\(port): No route to host (EHOSTUNREACH)"))
       #expect(error.description.contains("connect 127.0.0.2:\(port): Connection refused (ECONNREFUSED)"))
       #expect(kernel.openDescriptors == open)
+    }
+  }
+
+  @Test("attempts that fail with the same text are one error, as it is; among others, a text is told once")
+  func sameFailures() throws {
+    try runLoop { loop, kernel in
+      let (deaf, port) = try deafSocket(kernel)
+      defer { deaf.close() }
+      let answers = Mutex(addresses(["127.0.0.1", "127.0.0.1", "127.0.0.1"], port))
+      kernel.answerLookUps { _ in answers.withLock { $0 } }
+      for delay in [nil, Duration.seconds(60)] {
+        let error = try await ioError {
+          try await loop.openConnection(host: "some.name", port: port, happyEyeballsDelay: delay)
+        }
+        #expect(error == IOError(.connectionRefused, "connect", "127.0.0.1:\(port)"))
+      }
+      answers.withLock { $0 += addresses(["127.0.0.2"], port) }
+      let error = try await ioError { try await loop.openConnection(host: "some.name", port: port) }
+      #expect(error.attempts.count == 4)
+      #expect(
+        error.description == "connect some.name:\(port): every address failed: "
+          + "connect 127.0.0.1:\(port): Connection refused (ECONNREFUSED); "
+          + "connect 127.0.0.2:\(port): Connection refused (ECONNREFUSED)")
     }
   }
 

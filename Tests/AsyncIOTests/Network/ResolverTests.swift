@@ -127,10 +127,70 @@ import Testing
       #expect(found.first?.address.description == "[fe80::1%7]:80")
       let named = try await loop.getaddrinfo(host: "fe80::1%lo", port: 80, type: .stream)
       #expect(named.first?.address.scopeID == if_nametoindex("lo"))
+      #expect(kernel.count(of: .lookUp) == 0, "on one link, a zone needs no resolver")
 
       kernel.answerLookUps { _ in [] }
       let error = try await ioError { try await loop.openConnection(host: "empty.test", port: 80) }
       #expect(error == IOError(.addressNotAvailable, "connect", "empty.test:80"))
+    }
+  }
+
+  @Test("what a zone of an address beyond one link means is the resolver's to say: a name is refused")
+  func zonesBeyondLink() throws {
+    try runLoop { loop, kernel in
+      for host in ["2001:db8::1%lo", "::1%lo"] {
+        let error = await thrown { try await loop.getaddrinfo(host: host, port: 80, type: .stream) }
+        #expect((error as? ResolutionError)?.code == EAI_NONAME, "\(host)")
+        #expect(await thrown { try await loop.openConnection(host: host, port: 80) } is ResolutionError)
+      }
+      let asked = kernel.count(of: .lookUp)
+      let numbered = try await loop.getaddrinfo(host: "2001:db8::1%1", port: 80, type: .stream)
+      #expect(numbered.first?.address.scopeID == 1 && kernel.count(of: .lookUp) == asked + 1)
+    }
+  }
+
+  @Test("a port may be the name of a service, wherever there is a host")
+  func namedServices() throws {
+    try runLoop { loop, kernel in
+      let target = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in writer.write("here") }
+      let targetPort = target.port
+      let asked = Shared<[String?]>([])
+      kernel.answerLookUps { query throws(ResolutionError) in
+        asked.withLock { $0.append(query.service) }
+        guard query.service != "no-service" else {
+          throw ResolutionError(code: EAI_SERVICE, message: "unknown", subject: query.subject)
+        }
+        let port = query.service == "greeting" ? targetPort : 0
+        return addresses(["127.0.0.1"], port).map { info in
+          var info = info
+          info.kind = query.kind
+          return info
+        }
+      }
+      let (reader, writer) = try await loop.openConnection(
+        host: "127.0.0.1", port: "greeting", localAddress: ("127.0.0.1", "any"))
+      #expect(try await reader.read() == Array("here".utf8))
+      writer.close()
+      let server = try await loop.createServer({ Recorder() }, host: "127.0.0.1", port: "any")
+      #expect(server.port > 0)
+      let endpoint = try await loop.createDatagramEndpoint(
+        DatagramRecorder.init, localAddress: ("127.0.0.1", "any"), remoteAddress: ("127.0.0.1", "greeting"))
+      #expect(endpoint.transport.remoteAddress?.port == UInt16(target.port))
+      #expect(asked.current == ["greeting", "any", "any", "any", "greeting"])
+      let error = await thrown { try await loop.openConnection(host: "127.0.0.1", port: "no-service") }
+      #expect((error as? ResolutionError)?.subject == "127.0.0.1:no-service")
+      let impossible = try await ioError { try await loop.openConnection(host: "127.0.0.1", port: "65536") }
+      #expect(impossible.code == .invalidArgument)
+      for server in [target, server] { server.close() }
+      try await loop.close(endpoint.protocol)
+    }
+  }
+
+  @Test("a name with a control character shows it in the error")
+  func unseenCharacters() throws {
+    try runLoop { (loop, kernel) async throws in
+      let error = await thrown { try await loop.getaddrinfo(host: "a\nb\0", port: 80, type: .stream) }
+      #expect((error as? ResolutionError)?.subject == "a\\x0Ab\\x00:80")
     }
   }
 
@@ -148,34 +208,48 @@ import Testing
     }
   }
 
-  @Test("look-ups that hang hold up neither the loop nor their cancelled tasks")
+  @Test("look-ups that hang, waited for or abandoned, hold up neither the loop nor other look-ups")
   func hangingLookUps() throws {
     try runLoop { loop, kernel in
-      let gate = DispatchSemaphore(value: 0)
-      defer { for _ in 0..<4 { gate.signal() } }
+      let gate = Gate()
+      defer { gate.open() }
       kernel.answerLookUps { query throws(ResolutionError) in
-        if query.host == "hangs.test" { gate.wait() }
+        if query.host == "hangs.test" { gate.pass() }
         return addresses(["127.0.0.1"], 80)
       }
-      let hanging = (0..<4).map { _ in
+      let hanging = (0..<40).map { _ in
         loop.createTask { _ = try await loop.getaddrinfo(host: "hangs.test", port: 80, type: .stream) }
       }
-      try await loop.until("all threads are taken") { kernel.count(of: .lookUp) == 4 }
-      let queued = (0..<10).map { _ in
-        loop.createTask { _ = try await loop.getaddrinfo(host: "queued.test", port: 80, type: .stream) }
-      }
-      try await loop.turn()
+      try await loop.until("all have begun") { kernel.count(of: .lookUp) == 40 }
+      for task in hanging[..<20] { task.cancel() }
+      for task in hanging[..<20] { #expect(await thrown { try await task.value } is CancellationError) }
       var hasRun = false
       loop.callLater(.milliseconds(1)) { hasRun = true }
       try await loop.until { hasRun }
-      #expect(try await loop.getaddrinfo(host: "::1", port: 1, type: .stream).count == 1)
-      for task in hanging + queued { task.cancel() }
-      for task in hanging + queued { #expect(await thrown { try await task.value } is CancellationError) }
-
-      // Late answers find nobody, and what was cancelled in the queue is not begun any more.
-      for _ in 0..<4 { gate.signal() }
       #expect(try await loop.getaddrinfo(host: "next.test", port: 80, type: .stream).count == 1)
-      #expect(kernel.count(of: .lookUp) == 5)
+      #expect(kernel.count(of: .lookUp) == 41)
+      for task in hanging { task.cancel() }
+      for task in hanging[20...] { #expect(await thrown { try await task.value } is CancellationError) }
+    }
+  }
+
+  @Test("any number of abandoned look-ups may come and go: those that follow are begun at once")
+  func abandonedLookUps() throws {
+    try runLoop { loop, kernel in
+      let gate = Gate()
+      let count = 80
+      defer { gate.open() }
+      kernel.answerLookUps { query throws(ResolutionError) in
+        if query.host == "hangs.test" { gate.pass() }
+        return addresses(["127.0.0.1"], 80)
+      }
+      for number in 1...count {
+        let task = loop.createTask { _ = try await loop.getaddrinfo(host: "hangs.test", port: 80, type: .stream) }
+        try await loop.until("it begins") { kernel.count(of: .lookUp) == number }
+        task.cancel()
+        #expect(await thrown { try await task.value } is CancellationError)
+      }
+      #expect(try await loop.getaddrinfo(host: "next.test", port: 80, type: .stream).count == 1)
     }
   }
 

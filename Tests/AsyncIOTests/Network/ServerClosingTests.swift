@@ -58,17 +58,36 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("serveForever ends when the server is closed elsewhere")
+  @Test("serveForever returns, without an error, when the server is closed elsewhere and its last connection has ended")
   func serveForeverAndClose() throws {
     try runLoop { loop, kernel in
-      let (server, _) = try await recordingServer(loop)
-      let (outcome, task) = waiting(loop) { try await server.serveForever() }
-      try await loop.turn()
+      let (server, accepted) = try await recordingServer(loop)
+      let (outcome, _) = waiting(loop) { try await server.serveForever() }
+      let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
+      try await loop.until { accepted.recorders.first?.kept != nil }
       server.close()
       try await loop.turn(5)
-      #expect(outcome.ends == 1)
-      #expect(outcome.error is CancellationError)
+      #expect(outcome.ends == 0, "a connection is left")
+      peer.close()
+      try await loop.until { outcome.ends == 1 }
+      #expect(outcome.error == nil)
+    }
+  }
+
+  @Test("serveForever that is cancelled while it waits for the last connections of a closed server ends those too")
+  func serveForeverClosedAndCancelled() throws {
+    try runLoop { loop, kernel in
+      let (server, accepted) = try await recordingServer(loop)
+      let (outcome, task) = waiting(loop) { try await server.serveForever() }
+      let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
+      try await loop.until { accepted.recorders.first?.kept != nil }
+      server.close()
+      try await loop.turn(5)
       task.cancel()
+      try await loop.until { outcome.ends == 1 }
+      #expect(outcome.error is CancellationError)
+      #expect(server.connectionCount == 0)
+      peer.close()
     }
   }
 

@@ -28,9 +28,9 @@ struct UnixDatagramTests {
       client.transport.sendTo("there and back")
       client.transport.sendTo([])
       try await loop.until { client.texts == ["there and back", ""] }
-      #expect(client.datagrams[0].sender.unixPath == folder + "/s")
-      #expect(server.datagrams[0].sender.unixPath == folder + "/c")
-      #expect(client.transport.remoteAddress?.unixPath == folder + "/s")
+      #expect(client.datagrams[0].sender.unixPath == FilePath(folder + "/s"))
+      #expect(server.datagrams[0].sender.unixPath == FilePath(folder + "/c"))
+      #expect(client.transport.remoteAddress?.unixPath == FilePath(folder + "/s"))
       #expect(exists(folder + "/s") && exists(folder + "/c"))
       server.onDatagram = nil
       try await loop.close(server, client)
@@ -61,7 +61,7 @@ struct UnixDatagramTests {
       let client = try await loop.createDatagramEndpoint(DatagramRecorder.init, remotePath: name).protocol
       client.transport.sendTo("hidden")
       try await loop.until { server.texts == ["hidden"] }
-      #expect(server.address.unixPath == name)
+      #expect(server.address.unixName == Array(name.utf8))
       try await loop.close(server, client)
     }
   }
@@ -153,7 +153,7 @@ struct UnixDatagramTests {
       try await loop.until("all arrive") {
         var span = buffer.mutableSpan
         while let (size, from) = try? kernel.real.receiveFrom(slow.descriptor, into: &span) {
-          #expect(from.unixPath == folder + "/s")
+          #expect(from.unixPath == FilePath(folder + "/s"))
           texts.append(String(decoding: (0..<size).map { span[$0] }, as: UTF8.self))
         }
         return texts.count == count

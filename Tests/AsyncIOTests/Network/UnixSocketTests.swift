@@ -12,10 +12,10 @@ import Testing
       let folder = try TemporaryFolder()
       let path = folder.path(of: "echo")
       let server = try await echoServer(loop, path)
-      #expect(server.sockets.first?.localAddress?.unixPath == path)
+      #expect(server.sockets.first?.localAddress?.unixPath == FilePath(path))
       if usesStreams {
         let (reader, writer) = try await loop.openUnixConnection(path: path)
-        #expect(writer.getExtraInfo(.peername)?.unixPath == path)
+        #expect(writer.getExtraInfo(.peername)?.unixPath == FilePath(path))
         try await writer.send("hello")
         writer.writeEOF()
         #expect(try await reader.read() == Array("hello".utf8))
@@ -59,10 +59,12 @@ import Testing
     }
   }
 
-  @Test("An empty path, and one with a zero byte inside, are rejected", arguments: ["", "/tmp/a\0b"])
-  func zeroByte(path: String) throws {
+  @Test(
+    "An empty path, and one with a zero byte inside, are rejected",
+    arguments: [("", "\"\""), ("/tmp/a\0b", "\"/tmp/a\\x00b\"")])
+  func zeroByte(path: String, shown: String) throws {
     try runLoop { (loop, kernel) async throws in
-      let expected = IOError(.invalidArgument, "bind", path.debugDescription)
+      let expected = IOError(.invalidArgument, "bind", shown)
       #expect(try await ioError { try await echoServer(loop, path) } == expected)
       #expect(try await ioError { try await loop.openUnixConnection(path: path) }.code == .invalidArgument)
     }
@@ -175,10 +177,10 @@ import Testing
     try runLoop { loop, kernel in
       let name = "\0asyncio-\(UUID().uuidString)\0with a zero"
       let server = try await echoServer(loop, name)
-      #expect(server.sockets.first?.localAddress?.unixPath == name)
+      #expect(server.sockets.first?.localAddress?.unixName == Array(name.utf8))
       try await expectEcho(loop, name)
       let error = try await ioError { try await echoServer(loop, name) }
-      #expect(error.code == .addressInUse && error.subject == "@" + name.dropFirst())
+      #expect(error.code == .addressInUse && error.subject == "@" + name.dropFirst().replacing("\0", with: "\\x00"))
       server.close()
       let again = try await echoServer(loop, name)
       again.close()
@@ -273,7 +275,6 @@ import Testing
       #expect(error as? TestError == TestError(number: 3))
       try await loop.until { kernel.openDescriptors.isSubset(of: before) }
       server.close()
-      #expect(await thrown { try await loop.openUnixConnection(path: folder.path(of: "s"), limit: 0) } is IOError)
     }
   }
 

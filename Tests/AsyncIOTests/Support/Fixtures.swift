@@ -20,6 +20,7 @@ func withLoop<R>(
     loop.close()
     watch.end()
     #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
+    #expect(kernel.misbegotten == [], sourceLocation: sourceLocation)
   }
   return try body(loop, kernel)
 }
@@ -36,6 +37,7 @@ func runLoop<R>(
   defer {
     watch.end()
     #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
+    #expect(kernel.misbegotten == [], sourceLocation: sourceLocation)
   }
   return try loop.runMain(handlesInterrupt: false) { try await body($0, kernel) }
 }

@@ -29,9 +29,6 @@ func recordingServer(
 }
 
 extension Server {
-  /// The port of its first socket.
-  var port: Int { Int(sockets.first?.localAddress?.port ?? 0) }
-
   /// The address of its first socket.
   var address: SocketAddress? { sockets.first?.localAddress }
 }

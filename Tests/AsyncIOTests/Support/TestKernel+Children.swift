@@ -15,7 +15,7 @@ extension TestKernel {
       child.pidfd = nil
     }
     children.withLock { _ = $0.insert(child.pid) }
-    if let pidfd = child.pidfd { opened(pidfd.rawValue) }
+    if let pidfd = child.pidfd { made(pidfd, by: .spawn, blocks: true) }
     return child
   }
 
@@ -36,23 +36,22 @@ extension TestKernel {
   func makePipe() throws(Errno) -> (reading: FileDescriptor, writing: FileDescriptor) {
     try enter(.makePipe)
     let ends = try real.makePipe()
-    opened(ends.reading.rawValue)
-    opened(ends.writing.rawValue)
+    for end in [ends.reading, ends.writing] { made(end, by: .makePipe, blocks: true) }
     return ends
   }
 
   func openNullDevice() throws(Errno) -> FileDescriptor {
     try enter(.openNullDevice)
     let device = try real.openNullDevice()
-    opened(device.rawValue)
+    made(device, by: .openNullDevice, blocks: true)
     return device
   }
 
   func makeTerminal(_ size: TerminalSize) throws(Errno) -> (master: FileDescriptor, terminal: FileDescriptor) {
     try enter(.makeTerminal)
     let ends = try real.makeTerminal(size)
-    opened(ends.master.rawValue)
-    opened(ends.terminal.rawValue)
+    made(ends.master, by: .makeTerminal)
+    made(ends.terminal, by: .makeTerminal, blocks: true)
     return ends
   }
 
@@ -64,7 +63,7 @@ extension TestKernel {
   func duplicate(_ descriptor: FileDescriptor) throws(Errno) -> FileDescriptor {
     try enter(.duplicate)
     let copy = try real.duplicate(descriptor)
-    opened(copy.rawValue)
+    made(copy, by: .duplicate, blocks: true)
     return copy
   }
 

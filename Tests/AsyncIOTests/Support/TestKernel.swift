@@ -44,6 +44,8 @@ final class TestKernel: Kernel {
     var lookUp: (@Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo])?
     var timeouts: [Int64?] = []
     var swallowsFiles = false
+    var misbegotten: [String] = []
+    var lateRemovals = 0
   }
 
   private let state = Mutex(State())
@@ -88,6 +90,12 @@ final class TestKernel: Kernel {
   func answerLookUps(_ answer: @escaping @Sendable (AddressQuery) throws(ResolutionError) -> [AddressInfo]) {
     state.withLock { $0.lookUp = answer }
   }
+
+  /// The descriptors of the library's making that a program started by others would inherit, or that may block.
+  var misbegotten: [String] { state.withLock { $0.misbegotten } }
+
+  /// How many descriptors were closed, or someone else's, when the poller was told to let go of them.
+  var lateRemovals: Int { state.withLock { $0.lateRemovals } }
 
   /// Moves the loop's clock.
   func advanceClock(by duration: Duration) {
@@ -138,6 +146,8 @@ final class TestKernel: Kernel {
     if let error { throw error }
   }
 
+  func noteLateRemoval() { state.withLock { $0.lateRemovals += 1 } }
+  func note(faults: [String]) { state.withLock { $0.misbegotten += faults } }
   func opened(_ descriptor: Int32) { state.withLock { _ = $0.open.insert(descriptor) } }
   func closed(_ descriptor: Int32) { state.withLock { _ = $0.open.remove(descriptor) } }
   func polled(_ timeout: Int64?) { state.withLock { $0.timeouts.append(timeout) } }
@@ -151,7 +161,9 @@ final class TestKernel: Kernel {
 
   func makePoller() throws(Errno) -> any Poller {
     try enter(.makePoller)
-    return TestPoller(try real.makePoller(), self)
+    let poller = try real.makePoller()
+    look(at: poller)
+    return TestPoller(poller, self)
   }
 
   func makeSocket(_ family: AddressFamily, _ kind: SocketKind, _ transportProtocol: Int32) throws(Errno)
@@ -159,15 +171,14 @@ final class TestKernel: Kernel {
   {
     try enter(.makeSocket)
     let descriptor = try real.makeSocket(family, kind, transportProtocol)
-    opened(descriptor.rawValue)
+    made(descriptor, by: .makeSocket)
     return descriptor
   }
 
   func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor) {
     try enter(.makeSocketPair)
     let pair = try real.makeSocketPair(kind)
-    opened(pair.0.rawValue)
-    opened(pair.1.rawValue)
+    for descriptor in [pair.0, pair.1] { made(descriptor, by: .makeSocketPair) }
     return pair
   }
 
@@ -189,7 +200,7 @@ final class TestKernel: Kernel {
   func accept(_ descriptor: FileDescriptor) throws(Errno) -> (FileDescriptor, SocketAddress?) {
     try enter(.accept)
     let (accepted, address) = try real.accept(descriptor)
-    opened(accepted.rawValue)
+    made(accepted, by: .accept)
     return (accepted, address)
   }
 
@@ -343,7 +354,7 @@ final class TestKernel: Kernel {
   func makeCounter() throws(Errno) -> FileDescriptor {
     try enter(.makeCounter)
     let descriptor = try real.makeCounter()
-    opened(descriptor.rawValue)
+    made(descriptor, by: .makeCounter)
     return descriptor
   }
 
@@ -358,8 +369,8 @@ final class TestKernel: Kernel {
     return try real.setSignalDisposition(signal, disposition)
   }
 
-  func fileStatus(_ path: String) throws(Errno) -> FileStatus { try real.fileStatus(path) }
-  func unlink(_ path: String) throws(Errno) { try real.unlink(path) }
+  func fileStatus(_ path: FilePath) throws(Errno) -> FileStatus { try real.fileStatus(path) }
+  func unlink(_ path: FilePath) throws(Errno) { try real.unlink(path) }
 
   func lookUpName(_ address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) -> NameInfo {
     try real.lookUpName(address, flags)

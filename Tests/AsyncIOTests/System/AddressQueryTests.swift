@@ -30,6 +30,9 @@ import Testing
     let udp = Int32(IPPROTO_UDP)
     #expect(AddressQuery(host: "127.0.0.1", service: "1", transportProtocol: udp).literalAnswer == nil)
     #expect(AddressQuery(host: "127.0.0.1\0.example.org", service: "80").literalAnswer == nil)
+    for host in ["2001:db8::1%lo", "2001:db8::1%3", "::1%1"] {
+      #expect(AddressQuery(host: host, service: "80").literalAnswer == nil, "a zone beyond one link")
+    }
   }
 
   @Test("the platform's resolver answers, or its error says what was asked")

@@ -43,6 +43,13 @@ import Testing
     #expect(SocketAddress(ip: "fe80::1%4294967295", port: 0)?.scopeID == .max)
     #expect(SocketAddress(ip: "fe80::1%4294967296", port: 0) == nil)
     #expect(SocketAddress(ip: "fe80::1%+1", port: 0) == nil)
+    // Only on a single link is an interface known by its name.
+    #expect(SocketAddress(ip: "ff02::1%lo", port: 0)?.scopeID == loopback)
+    #expect(SocketAddress(ip: "febf::1%lo", port: 0)?.scopeID == loopback)
+    for host in ["2001:db8::1", "::1", "fec0::1", "ff05::1"] {
+      #expect(SocketAddress(ip: host + "%lo", port: 0) == nil, "\(host)")
+      #expect(SocketAddress(ip: host + "%3", port: 0)?.scopeID == 3, "\(host)")
+    }
     #expect(SocketAddress(ip: "127.0.0.1", port: 0)?.scopeID == 0)
   }
 
@@ -70,9 +77,25 @@ import Testing
     #expect(path.port == nil && path.host == nil)
     #expect(path.withPort(3) == path)
     let abstract = try #require(SocketAddress(unixPath: "\0name\0rest"))
-    #expect(abstract.description == "@name\0rest")
-    #expect(abstract.unixPath == "\0name\0rest")
-    #expect(SocketAddress(.unix([])).description == "unnamed")
+    #expect(abstract.description == "@name\\x00rest")
+    #expect(abstract.unixPath == nil && abstract.unixName == Array("\0name\0rest".utf8))
+    let unnamed = SocketAddress(.unix([]))
+    #expect(unnamed.description == "unnamed" && unnamed.unixPath == nil && unnamed.unixName == [])
+    #expect(SocketAddress(ip: "::1", port: 1)?.unixName == nil)
+  }
+
+  @Test("unix names are bytes, which need not be UTF-8, and show so")
+  func unixBytes() throws {
+    let bytes = Array("/tmp/a".utf8) + [0xFF, 0xC3, 0x0A]
+    let fromBytes = try #require(SocketAddress(unixPath: bytes))
+    #expect(fromBytes.unixName == bytes && fromBytes.description == "/tmp/a\\xFF\\xC3\\x0A")
+    let path = try #require(fromBytes.unixPath)
+    #expect(path.systemBytes == bytes)
+    #expect(SocketAddress(unixPath: path) == fromBytes)
+    let abstract = try #require(SocketAddress(unixPath: [0, 0xFF, 0] as [UInt8]))
+    #expect(abstract.unixName == [0, 0xFF, 0] && abstract.description == "@\\xFF\\x00")
+    #expect(SocketAddress(unixPath: [] as [UInt8]) == nil)
+    #expect(SocketAddress(unixPath: [1, 0] as [UInt8]) == nil)
   }
 
   @Test func otherPort() {
@@ -89,8 +112,10 @@ import Testing
     var samples: [SocketAddress] = hosts.compactMap { SocketAddress(ip: $0, port: 4660) }
     for path in paths { samples.append(try #require(SocketAddress(unixPath: path))) }
     samples.append(SocketAddress(.unix([])))
+    // Others may bind to one that leaves no room for a closing zero.
+    samples.append(SocketAddress(.unix([UInt8](repeating: 112, count: 108))))
     samples.append(SocketAddress(.ipv6(1, 2, 3, scope: 4, flow: 5)))
-    #expect(samples.count == 12)
+    #expect(samples.count == 13)
     for address in samples {
       let back = address.withPlatformAddress { SocketAddress(UnsafeRawBufferPointer(start: $0, count: Int($1))) }
       #expect(back == address)
@@ -139,7 +164,7 @@ import Testing
     let name = "\0asyncio-test-\(UInt64.random(in: 0 ... .max))\0x"
     let socket = try Socket(.unix)
     try socket.bind(to: try #require(SocketAddress(unixPath: name)))
-    #expect(socket.localAddress?.unixPath == name)
+    #expect(socket.localAddress?.unixName == Array(name.utf8))
     let v6 = try Socket(.ipv6)
     try v6.bind(to: try #require(SocketAddress(ip: "::1", port: 0)))
     #expect(v6.localAddress?.host == "::1")

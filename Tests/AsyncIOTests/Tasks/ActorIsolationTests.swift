@@ -43,7 +43,7 @@ import Testing
     func endServingWithAClient() async throws {
       let loop = try #require(EventLoop.running)
       let server = try await loop.createServer({ StreamEnd() }, host: "127.0.0.1", port: 0)
-      let port = Int(try #require(server.sockets.first?.localAddress?.port))
+      let port = server.port
       let (transport, _) = try await loop.createConnection({ StreamEnd() }, host: "127.0.0.1", port: port)
       try await loop.until { server.connectionCount == 1 }
       self.server = server
