@@ -43,7 +43,7 @@ extension EventLoop {
     _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
     handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
-    check("createUnixConnection")
+    try checkOpen("createUnixConnection")
     let options = try TLSOptions.client(
       "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
     try socket.requireUnix("createUnixConnection")
@@ -116,7 +116,7 @@ extension EventLoop {
     startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
     shutdownTimeout: Duration? = nil
   ) async throws -> Server {
-    check("createUnixServer")
+    try checkOpen("createUnixServer")
     let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
     try socket.requireUnix("createUnixServer")
     let file = socket.localAddress.flatMap { SocketFile(of: $0, kernel: kernel) }
