@@ -21,16 +21,12 @@
 
     package var waker: any Waker { eventWaker }
 
-<<<<<<< HEAD
-    /// - Parameter nanosecondWait: whether the process may use `epoll_pwait2`. Tests bring their own.
-    package init(nanosecondWait: NewerCall = nanosecondWait) throws(Errno) {
-      self.nanosecondWait = nanosecondWait
-=======
     /// What it has open, for the tests' books.
     var descriptors: [FileDescriptor] { [epoll, eventWaker.counter] }
 
-    package init() throws(Errno) {
->>>>>>> 8baefad (Sockets have owners that are told, and names stay the bytes that they are)
+    /// - Parameter nanosecondWait: whether the process may use `epoll_pwait2`. Tests bring their own.
+    package init(nanosecondWait: NewerCall = nanosecondWait) throws(Errno) {
+      self.nanosecondWait = nanosecondWait
       let epoll = FileDescriptor(rawValue: try systemCall { epoll_create1(Int32(EPOLL_CLOEXEC)) })
       do throws(Errno) {
         eventWaker = try EventWaker()
