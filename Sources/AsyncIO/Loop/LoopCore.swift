@@ -46,7 +46,8 @@ final class LoopCore {
     self.clock = clock
   }
 
-  /// Traps when a method is called from another thread than the one that runs the loop.
+  /// Traps when a method is called from another thread than the one that runs the loop. A name without a type's is a
+  /// method of the loop.
   @inline(__always)
   func checkThread(_ method: StaticString) {
     if mailbox.isOnRunnersThread || !mailbox.isRunning { return }
@@ -55,8 +56,9 @@ final class LoopCore {
 
   @inline(never)
   private static func trapForeignThread(_ method: StaticString) -> Never {
-    misuse(
-      "EventLoop.\(method): called from another thread than the loop's own; use loop.remote from other threads")
+    let name = method.description
+    let qualified = name.contains(".") ? name : "EventLoop.\(name)"
+    misuse("\(qualified): called from another thread than the loop's own; use loop.remote from other threads")
   }
 
   /// Moves what other threads have left to the end of the queue. Whoever schedules does this first, so that a call

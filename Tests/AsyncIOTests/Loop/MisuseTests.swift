@@ -52,4 +52,16 @@ import Testing
     }
     #expect(says(result, "EventLoop.callSoon: called from another thread than the loop's own; use loop.remote"))
   }
+
+  @Test("a call of a transport's from a foreign thread is named as the transport's")
+  func foreignTransport() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      try runLoop { loop, kernel in
+        let (recorder, _) = try await PairKind.socketPair.transport(loop, kernel)
+        let leaked = LoopBound(recorder.transport)
+        TestThread { leaked.value.writeLines([[1]]) }.join()
+      }
+    }
+    #expect(says(result, " StreamTransport.writeLines: called from another thread than the loop's own"))
+  }
 }
