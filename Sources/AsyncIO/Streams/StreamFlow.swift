@@ -54,7 +54,9 @@ final class StreamFlow {
           waiter.resume()
         }
       }
-      try throwIfEnded()
+      if case .failure(let error) = end { throw error }
+      // Else it was resumed before the end: what was written is out.
+      if isWritingPaused { try throwIfEnded() }
     }
   }
 

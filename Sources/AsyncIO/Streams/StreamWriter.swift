@@ -38,8 +38,10 @@ public final class StreamWriter {
   ///
   /// Returns at once as long as less than the high-water mark is buffered. Any number of tasks may wait.
   ///
-  /// - Throws: ``IOError`` when the connection broke or was closed; `CancellationError`, and then what is buffered is
-  ///   still sent.
+  /// While a close of our own still sends, this waits for it.
+  ///
+  /// - Throws: ``IOError`` when the connection broke, or was closed before the call; `CancellationError`, and then what is
+  ///   buffered is still sent.
   public func drain() async throws { try await flow.drain(transport) }
 
   /// Writes and drains.

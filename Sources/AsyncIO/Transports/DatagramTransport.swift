@@ -26,8 +26,8 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   private var isReportingError = false
   /// Runs out when the queue is tried again; nil while the poller tells.
   private var retryTimer: TimerHandle?
-  /// How many datagrams came after the end.
-  private var lateSends = 0
+  /// What was sent after the end.
+  private var droppedSends = DroppedWrites()
 
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, destination: SocketAddress?, file: SocketFile?
@@ -153,9 +153,8 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   private func admitsSend() -> Bool {
     loop.checkThread("DatagramTransport.sendTo")
     if state.acceptsWrites { return true }
-    lateSends += 1
-    if lateSends >= 5 {
-      EventLoop.log.warning("sendTo on a closed datagram endpoint (\(name)), for the \(lateSends)th time")
+    if droppedSends.isWorthAWarning() {
+      EventLoop.log.warning("what is sent by a closed datagram endpoint (\(name)) is dropped")
     }
     return false
   }

@@ -4,7 +4,7 @@ import SystemPackage
 extension StreamTransport {
   /// Claims the write side for a file.
   func beginFileTransfer() throws(EventLoopError) {
-    guard state.acceptsWrites else {
+    guard state.acceptsWrites, !state.isClosing else {
       throw EventLoopError(.transportState, "sendFile: the transport is closing, or its write side was ended")
     }
     guard !state.isHandshaking else {

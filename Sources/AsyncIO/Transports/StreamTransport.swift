@@ -29,8 +29,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   var isSendingFile = false
   /// The file transfer, while it waits for the kernel to take more.
   var writeWaiter: Waiter?
-  /// How many writes came after the end.
-  private var lateWrites = 0
+  /// What was written after the end.
+  private var droppedWrites = DroppedWrites()
 
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((StreamTransport) -> Void)? = nil
@@ -164,7 +164,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   }
 
   public func write(_ bytes: Span<UInt8>) {
-    guard admitsWrite("write"), bytes.count > 0 else { return }
+    guard admitsWrite("StreamTransport.write"), bytes.count > 0 else { return }
     if let tls {
       writeEncrypted(bytes, tls)
       return
@@ -186,7 +186,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public func writeLines(_ lines: [[UInt8]]) {
-    guard admitsWrite("writeLines") else { return }
+    guard admitsWrite("StreamTransport.writeLines") else { return }
     if let tls {
       writeLinesEncrypted(lines, tls)
       return
@@ -213,18 +213,15 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     perform(state.endWriting(hasUnsentBytes: hasUnsentBytes))
   }
 
-  /// Whether bytes that are written now are sent. After the end they are dropped; after `writeEOF` they are an error of
-  /// the program.
+  /// Whether bytes that are written now are sent. After the end they are dropped; after `writeEOF`, or into a file that
+  /// is being sent, they are an error of the program.
   private func admitsWrite(_ method: StaticString) -> Bool {
-    loop.checkThread("StreamTransport.write")
-    if state.acceptsWrites {
-      require(!isSendingFile, "StreamTransport.\(method): called while a file is being sent")
-      return true
-    }
-    require(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
-    lateWrites += 1
-    if lateWrites >= 5 {
-      EventLoop.log.warning("write to a closed connection (\(peerName)), for the \(lateWrites)th time")
+    loop.checkThread(method)
+    require(!isSendingFile || isClosing, "\(method): called while a file is being sent")
+    if state.acceptsWrites, !isSendingFile { return true }
+    require(isClosing, "\(method): called after writeEOF()")
+    if droppedWrites.isWorthAWarning() {
+      EventLoop.log.warning("what is written to a closed connection (\(peerName)) is dropped")
     }
     return false
   }

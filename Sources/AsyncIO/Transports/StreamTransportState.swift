@@ -53,8 +53,9 @@ struct StreamTransportState {
   var mayBeSecured: Bool { phase == .open && writeSide == .open && !hasReachedEnd }
   /// Whether what arrives is the program's.
   var isDelivering: Bool { isReading && phase == .open }
-  /// Whether bytes that are written now will be sent.
-  var acceptsWrites: Bool { !isClosing && writeSide == .open }
+  /// Whether bytes that are written now will be sent. Also while a close waits for earlier ones: what stands above the
+  /// transport may have a queue of its own.
+  var acceptsWrites: Bool { writeSide == .open && phase != .awaitingPeer && phase != .ended }
   var hasEndedWriting: Bool { writeSide != .open }
   /// Whether the program wants data, and some may come.
   var isReading: Bool { !isReadingPaused && !hasReachedEnd && !isClosing }
@@ -115,7 +116,7 @@ struct StreamTransportState {
   }
 
   mutating func endWriting(hasUnsentBytes: Bool) -> Action {
-    guard acceptsWrites else { return .none }
+    guard !isClosing, writeSide == .open else { return .none }
     writeSide = .ending
     return hasUnsentBytes ? .none : lastByteWasSent()
   }

@@ -7,6 +7,8 @@ public protocol BaseTransport: AnyObject {
   var isClosing: Bool { get }
 
   /// Closes it: reading ends now, what is buffered is sent, then `connectionLost(nil)` is called. asyncio's `close`.
+  ///
+  /// What is written before the last buffered byte is out, in `resumeWriting` for instance, is sent too.
   func close()
 }
 
@@ -26,6 +28,8 @@ public protocol ReadTransport: BaseTransport {
 public protocol WriteTransport: BaseTransport {
   /// Sends bytes, or buffers what the kernel does not take now. Never blocks, never throws: a failure comes as
   /// `connectionLost`. asyncio's `write`.
+  ///
+  /// After the connection's end, or after `close()` once everything was sent, bytes are dropped.
   func write(_ bytes: Span<UInt8>)
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   func writeLines(_ lines: [[UInt8]])

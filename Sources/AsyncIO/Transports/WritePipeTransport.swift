@@ -17,8 +17,8 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
   private var receiver: (any WritePipeProtocol)?
   /// Told after `connectionLost`, by whoever made the pipe. Nil afterwards, since it may refer to this.
   private var onEnd: ((WritePipeTransport) -> Void)?
-  /// How many writes came after the end.
-  private var lateWrites = 0
+  /// What was written after the end.
+  private var droppedWrites = DroppedWrites()
 
   /// Takes over a descriptor, which has to be non-blocking.
   ///
@@ -79,7 +79,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
   }
 
   public func write(_ bytes: Span<UInt8>) {
-    guard admitsWrite(), bytes.count > 0 else { return }
+    guard admitsWrite("WritePipeTransport.write"), bytes.count > 0 else { return }
     var written = 0
     // What is buffered goes first.
     if buffer.isEmpty {
@@ -99,7 +99,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
 
   /// Writes several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public func writeLines(_ lines: [[UInt8]]) {
-    guard admitsWrite(), lines.contains(where: { !$0.isEmpty }) else { return }
+    guard admitsWrite("WritePipeTransport.writeLines"), lines.contains(where: { !$0.isEmpty }) else { return }
     var written = 0
     if buffer.isEmpty {
       do throws(Errno) {
@@ -119,12 +119,12 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
       : try loop.kernel.write(pipe.descriptor, gathering: chunks, skipping: skipping)
   }
 
-  private func admitsWrite() -> Bool {
-    loop.checkThread("WritePipeTransport.write")
+  /// Whether bytes that are written now are written out. After the end they are dropped.
+  private func admitsWrite(_ method: StaticString) -> Bool {
+    loop.checkThread(method)
     if state.acceptsWrites { return true }
-    lateWrites += 1
-    if lateWrites >= 5 {
-      EventLoop.log.warning("write to a closed pipe (\(pipe.name)), for the \(lateWrites)th time")
+    if droppedWrites.isWorthAWarning() {
+      EventLoop.log.warning("what is written to a closed pipe (\(pipe.name)) is dropped")
     }
     return false
   }

@@ -80,7 +80,7 @@ struct DatagramTransportClosingTests {
     }
   }
 
-  @Test("datagrams after the end are dropped, from the fifth on with a warning")
+  @Test("datagrams after the end are dropped, with one warning for the endpoint, at the fifth")
   func lateSends() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
@@ -89,7 +89,7 @@ struct DatagramTransportClosingTests {
       for _ in 0..<4 { client.transport.sendTo("late") }
       try await loop.until { client.isLost }
       #expect(CapturedLog.matching(name).isEmpty)
-      client.transport.sendTo("late")
+      for _ in 0..<100 { client.transport.sendTo("late") }
       #expect(CapturedLog.matching(name).count == 1)
       #expect(kernel.count(of: .sendDatagram) == 0)
       try await loop.close(server)

@@ -72,7 +72,7 @@ struct StreamTransportStateTests {
       var busy = idle
       if !ended { busy.insert(.write) }
       return state.isClosing == closed && state.hasEnded == ended && state.isReading == reads
-        && state.acceptsWrites == (!closed && !writingEnded) && state.hasEndedWriting == writingEnded
+        && state.acceptsWrites == (!ended && !writingEnded) && state.hasEndedWriting == writingEnded
         && state.interest(hasUnsentBytes: false) == idle && state.interest(hasUnsentBytes: true) == busy
     }
   }

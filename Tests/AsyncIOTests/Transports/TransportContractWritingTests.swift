@@ -196,7 +196,7 @@ struct TransportContractWritingTests {
     }
   }
 
-  @Test("writes after the end are dropped, from the fifth on with a warning")
+  @Test("writes after the end are dropped, with one warning for the connection, at the fifth")
   func lateWrites() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
@@ -208,9 +208,8 @@ struct TransportContractWritingTests {
       #expect(CapturedLog.matching(name).isEmpty)
       recorder.transport.writeLines([[1]])
       #expect(CapturedLog.matching(name).count == 1)
-      recorder.transport.write("late")
-      #expect(CapturedLog.matching(name).count == 2)
-      #expect(CapturedLog.matching(name).allSatisfy { $0.hasPrefix("warning: ") })
+      for _ in 0..<100 { recorder.transport.write("late") }
+      #expect(CapturedLog.matching(name) == ["warning: what is written to a closed connection (\(name)) is dropped"])
       #expect(try await peer.receiveToEnd(on: loop) == [])
       #expect(recorder.transport.writeBufferSize == 0)
     }

@@ -104,10 +104,12 @@ struct WritePipeTests {
     }
   }
 
-  @Test("writes after close are ignored, then warned about")
+  @Test("writes after the end are dropped, with one warning for the pipe, at the fifth")
   func lateWrites() throws {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
+      // No other test writes so much to a pipe that is closed.
+      let warnings = CapturedLog.matching("what is written to a closed pipe").count
       recorder.onLost = { recorder.transport.write("from connectionLost") }
       recorder.transport.write("early")
       recorder.transport.writeEOF()
@@ -116,7 +118,7 @@ struct WritePipeTests {
       recorder.transport.writeLines([[1]])
       recorder.transport.write("late")
       recorder.transport.write("late")
-      #expect(CapturedLog.matching("write to a closed pipe").filter { $0.contains("the 8th time") }.count == 1)
+      #expect(CapturedLog.matching("what is written to a closed pipe").count == warnings + 1)
       #expect(try await peer.receive(5, on: loop) == Array("early".utf8))
       #expect(try await peer.isAtEnd(on: loop))
     }
