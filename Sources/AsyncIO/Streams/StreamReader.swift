@@ -83,8 +83,8 @@ public final class StreamReader {
     buffer.append(bytes)
     wake()
     if !isPaused, !collects, buffer.count > 2 * limit, let transport {
-      transport.pauseReading()
       isPaused = true
+      transport.pauseReading()
     }
   }
 

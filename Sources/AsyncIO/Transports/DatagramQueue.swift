@@ -15,30 +15,31 @@ struct DatagramQueue {
   var isEmpty: Bool { datagrams.isEmpty }
   var limits: (low: Int, high: Int) { (marks.low, marks.high) }
 
-  mutating func setLimits(high: Int?, low: Int?) -> WaterMarks.Signal {
-    marks.set(high: high, low: low)
-    return marks.signal(count: size)
-  }
+  mutating func setLimits(high: Int?, low: Int?) { marks.set(high: high, low: low) }
 
-  mutating func append(_ datagram: OutgoingDatagram) -> WaterMarks.Signal {
+  mutating func append(_ datagram: OutgoingDatagram) {
     datagrams.append(datagram)
     size += datagram.bytes.count + DatagramQueue.overhead
-    return marks.signal(count: size)
   }
 
   /// The datagrams for the next system call, which stay until they are removed: a failed call loses none.
   var front: [OutgoingDatagram] { Array(datagrams.prefix(OutgoingDatagram.batchLimit)) }
 
   /// Removes datagrams from the front.
-  mutating func removeFirst(_ count: Int) -> WaterMarks.Signal {
+  mutating func removeFirst(_ count: Int) {
     for datagram in datagrams.prefix(count) { size -= datagram.bytes.count + DatagramQueue.overhead }
     datagrams.removeFirst(count)
-    return marks.signal(count: size)
   }
 
   /// Drops everything, without a word to the protocol: there is no more to send for.
   mutating func discard() {
     datagrams.removeAll()
     size = 0
+    marks.silence()
   }
+
+  /// What the protocol has to be told as things stand now; see ``WaterMarks/nextSignal(count:)``.
+  mutating func nextSignal() -> WaterMarks.Signal { marks.nextSignal(count: size) }
+
+  mutating func didTell(_ signal: WaterMarks.Signal) { marks.didTell(signal) }
 }

@@ -130,9 +130,9 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
         }
       }
     }
-    let signal = queue.append(OutgoingDatagram([UInt8](copying: data), to: target))
+    queue.append(OutgoingDatagram([UInt8](copying: data), to: target))
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   /// Sends a datagram, or queues a copy when the kernel does not take it now. asyncio's `sendto`.
@@ -161,19 +161,18 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   /// Sends one batch of what is queued.
   private func flush() {
-    let signal: WaterMarks.Signal
     do throws(Errno) {
-      signal = queue.removeFirst(try loop.kernel.send(socket.descriptor, queue.front))
+      queue.removeFirst(try loop.kernel.send(socket.descriptor, queue.front))
     } catch .wouldBlock {
       retrySoon()
       return
     } catch {
       // It was the first's error; the others may fare better.
       let address = queue.front.first?.address ?? remoteAddress
-      signal = queue.removeFirst(1)
+      queue.removeFirst(1)
       failed(error, "send", address)
     }
-    perform(signal)
+    tellFlow()
     // The protocol may have sent, or closed, in answer to that.
     if queue.isEmpty, !state.hasEnded { perform(state.lastByteWasSent()) }
     updateInterest()
@@ -204,7 +203,8 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   ///   - low: by default a quarter of `high`. It must not be negative or above `high`.
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     loop.checkThread("DatagramTransport.setWriteBufferLimits")
-    perform(queue.setLimits(high: high, low: low))
+    queue.setLimits(high: high, low: low)
+    tellFlow()
   }
 
   // MARK: Closing
@@ -267,8 +267,15 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     if !loop.isClosed { loop.callSoon { self.finish(error) } }
   }
 
-  private func perform(_ signal: WaterMarks.Signal) {
-    do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+  /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
+  /// program's code.
+  private func tellFlow() {
+    while true {
+      let signal = queue.nextSignal()
+      if signal == .none { return }
+      do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+      queue.didTell(signal)
+    }
   }
 
   private func updateInterest() {

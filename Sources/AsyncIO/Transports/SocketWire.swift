@@ -55,7 +55,7 @@ final class SocketWire: TLSWire {
     prepend(other.early)
     other.early = []
     end = other.end
-    pending.appendQuietly(contentsOf: other.pending.takeAll())
+    pending.append(contentsOf: other.pending.takeAll())
     sendFailure = other.sendFailure
   }
 
@@ -114,13 +114,13 @@ final class SocketWire: TLSWire {
         }
       }
     }
-    if sent < bytes.count { _ = pending.append(bytes.extracting(sent...)) }
+    if sent < bytes.count { pending.append(bytes.extracting(sent...)) }
   }
 
   /// Sends what the kernel has not taken before.
   func flush() throws(Errno) {
     let sent = try kernel.send(descriptor, gathering: pending.front, skipping: pending.firstOffset)
     sentCount += sent
-    _ = pending.consume(sent)
+    pending.consume(sent)
   }
 }

@@ -30,7 +30,7 @@ extension StreamTransport {
     } else {
       stage.wire.prepend(received)
       buffer.encryptedCount = buffer.count
-      stage.wire.pending.appendQuietly(contentsOf: buffer.takeAll())
+      stage.wire.pending.append(contentsOf: buffer.takeAll())
     }
     tls = stage
     state.beginHandshake()

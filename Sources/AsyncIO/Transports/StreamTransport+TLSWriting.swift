@@ -16,19 +16,19 @@ extension StreamTransport {
       done += part.count
       if !stage.wire.pending.isEmpty { buffer.encryptedCount = part.count }
     }
-    let signal = done < bytes.count ? buffer.append(bytes.extracting(done...)) : buffer.signal()
+    if done < bytes.count { buffer.append(bytes.extracting(done...)) }
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   func writeLinesEncrypted(_ lines: [[UInt8]], _ stage: TLSStage) {
     let mayGo = buffer.isEmpty && stage.wire.pending.isEmpty && !state.isHandshaking
     // All of them first, so that small ones share a record.
-    buffer.appendQuietly(contentsOf: lines)
+    buffer.append(contentsOf: lines)
     if mayGo { encryptBuffer(stage, chunks: .max) }
     if state.hasEnded { return }
     updateInterest()
-    perform(buffer.signal())
+    tellFlow()
   }
 
   /// Encrypts and sends. What takes several records goes out by one system call.
@@ -71,7 +71,7 @@ extension StreamTransport {
     buffer.encryptedCount = min(buffer.encryptedCount, stage.wire.pending.count)
     if !state.isHandshaking { encryptBuffer(stage, chunks: TLSStage.chunksPerTurn) }
     guard !state.hasEnded else { return }
-    perform(buffer.signal())
+    tellFlow()
     // The protocol may have written, or closed, in answer to that.
     lastByteWasSent()
     updateInterest()

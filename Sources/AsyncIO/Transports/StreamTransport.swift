@@ -160,7 +160,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     loop.checkThread("StreamTransport.setWriteBufferLimits")
-    perform(buffer.setLimits(high: high, low: low))
+    buffer.setLimits(high: high, low: low)
+    tellFlow()
   }
 
   public func write(_ bytes: Span<UInt8>) {
@@ -179,9 +180,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
       }
     }
     guard sent < bytes.count else { return }
-    let signal = buffer.append(bytes.extracting(sent...))
+    buffer.append(bytes.extracting(sent...))
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
@@ -200,9 +201,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
         if writeFailed(error) { return }
       }
     }
-    let signal = buffer.append(contentsOf: lines, skipping: sent)
+    buffer.append(contentsOf: lines, skipping: sent)
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   public func writeEOF() {
@@ -245,7 +246,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
       _ = writeFailed(error)
       return
     }
-    perform(buffer.consume(sent))
+    buffer.consume(sent)
+    tellFlow()
     // The protocol may have written, or closed, in answer to that.
     lastByteWasSent()
     updateInterest()
@@ -320,8 +322,15 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     }
   }
 
-  func perform(_ signal: WaterMarks.Signal) {
-    do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+  /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
+  /// program's code.
+  func tellFlow() {
+    while true {
+      let signal = buffer.nextSignal()
+      if signal == .none { return }
+      do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+      buffer.didTell(signal)
+    }
   }
 
   func updateInterest() {

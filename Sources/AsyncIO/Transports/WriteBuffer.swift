@@ -26,13 +26,10 @@ struct WriteBuffer {
   var isEmpty: Bool { count == 0 }
 
   /// Sets the marks. Without `low` it is a quarter of `high`; without both, 16 and 64 KiB.
-  mutating func setLimits(high newHigh: Int?, low newLow: Int?) -> Signal {
-    marks.set(high: newHigh, low: newLow)
-    return signal()
-  }
+  mutating func setLimits(high newHigh: Int?, low newLow: Int?) { marks.set(high: newHigh, low: newLow) }
 
-  mutating func append(_ bytes: Span<UInt8>) -> Signal {
-    guard bytes.count > 0 else { return .none }
+  mutating func append(_ bytes: Span<UInt8>) {
+    guard bytes.count > 0 else { return }
     count += bytes.count
     if let last = chunks.indices.last, chunks[last].count + bytes.count <= WriteBuffer.chunkCapacity {
       chunks[last].append(copying: bytes)
@@ -42,17 +39,10 @@ struct WriteBuffer {
       chunk.append(copying: bytes)
       chunks.append(chunk)
     }
-    return signal()
   }
 
   /// Takes over whole chunks without a copy, but for the first `skipping` bytes, which were sent already.
-  mutating func append(contentsOf lines: [[UInt8]], skipping: Int) -> Signal {
-    appendQuietly(contentsOf: lines, skipping: skipping)
-    return signal()
-  }
-
-  /// The same, with the marks left for later.
-  mutating func appendQuietly(contentsOf lines: [[UInt8]], skipping: Int = 0) {
+  mutating func append(contentsOf lines: [[UInt8]], skipping: Int = 0) {
     var skip = skipping
     for line in lines where !line.isEmpty {
       if skip >= line.count {
@@ -74,12 +64,7 @@ struct WriteBuffer {
   var front: [[UInt8]] { Array(chunks.prefix(WriteBuffer.gatherLimit)) }
 
   /// Removes what the kernel took from the front.
-  mutating func consume(_ taken: Int) -> Signal {
-    remove(taken)
-    return signal()
-  }
-
-  private mutating func remove(_ taken: Int) {
+  mutating func consume(_ taken: Int) {
     count -= taken
     var left = taken
     while left > 0, let first = chunks.first {
@@ -117,7 +102,7 @@ struct WriteBuffer {
   /// Takes bytes from the front that were encrypted. For the marks they are still here.
   mutating func consumeEncrypted(_ taken: Int) {
     encryptedCount += taken
-    remove(taken)
+    consume(taken)
   }
 
   /// Hands over all chunks, from the first byte that is left.
@@ -136,8 +121,11 @@ struct WriteBuffer {
     firstOffset = 0
     count = 0
     encryptedCount = 0
+    marks.silence()
   }
 
-  /// What the marks have to say to a change of ``encryptedCount``, or of what was appended quietly.
-  mutating func signal() -> Signal { marks.signal(count: count + encryptedCount) }
+  /// What the protocol has to be told as things stand now; see ``WaterMarks/nextSignal(count:)``.
+  mutating func nextSignal() -> Signal { marks.nextSignal(count: count + encryptedCount) }
+
+  mutating func didTell(_ signal: Signal) { marks.didTell(signal) }
 }

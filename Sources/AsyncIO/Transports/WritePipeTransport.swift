@@ -75,7 +75,8 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     loop.checkThread("WritePipeTransport.setWriteBufferLimits")
-    perform(buffer.setLimits(high: high, low: low))
+    buffer.setLimits(high: high, low: low)
+    tellFlow()
   }
 
   public func write(_ bytes: Span<UInt8>) {
@@ -92,9 +93,9 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
       }
     }
     guard written < bytes.count else { return }
-    let signal = buffer.append(bytes.extracting(written...))
+    buffer.append(bytes.extracting(written...))
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   /// Writes several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
@@ -108,9 +109,9 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
         if writeFailed(error) { return }
       }
     }
-    let signal = buffer.append(contentsOf: lines, skipping: written)
+    buffer.append(contentsOf: lines, skipping: written)
     updateInterest()
-    perform(signal)
+    tellFlow()
   }
 
   private func writeNow(_ chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
@@ -144,7 +145,8 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
       _ = writeFailed(error)
       return
     }
-    perform(buffer.consume(written))
+    buffer.consume(written)
+    tellFlow()
     // The protocol may have written, or closed, in answer to that.
     if buffer.isEmpty, state.lastByteWasSent() == .end { didEnd(nil) }
     updateInterest()
@@ -189,8 +191,15 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
     loop.callExceptionHandler(context)
   }
 
-  private func perform(_ signal: WaterMarks.Signal) {
-    do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+  /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
+  /// program's code.
+  private func tellFlow() {
+    while true {
+      let signal = buffer.nextSignal()
+      if signal == .none { return }
+      do { try receiver?.tell(signal) } catch { report(signal.method, error) }
+      buffer.didTell(signal)
+    }
   }
 
   /// A pipe is watched for its reader's end at all times. A terminal is not: its other side may come back. But while

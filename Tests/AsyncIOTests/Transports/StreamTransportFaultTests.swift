@@ -148,7 +148,7 @@ struct StreamTransportFaultTests {
       }
     }
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
-    #expect(text.contains("setWriteBufferLimits: low must not be negative, nor above high"))
+    #expect(text.contains("setWriteBufferLimits: low (11) must not be negative, nor above high (10)"))
   }
 
   @Test("Closing a socket that belongs to a transport is a programmer error that says so")
