@@ -63,7 +63,10 @@ let package = Package(
       swiftSettings: settings),
     .systemLibrary(
       name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
-    .target(name: "AsyncIOTLS", dependencies: ["AsyncIO", "COpenSSL"], swiftSettings: settings),
+    .target(
+      name: "AsyncIOTLS",
+      dependencies: ["AsyncIO", "COpenSSL", .product(name: "SystemPackage", package: "swift-system")],
+      swiftSettings: settings),
     .target(
       name: "AsyncIOProcessPool",
       dependencies: ["AsyncIO", .product(name: "DequeModule", package: "swift-collections")],

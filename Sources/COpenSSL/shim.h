@@ -91,8 +91,6 @@ static inline unsigned long copenssl_name_flags(void) { return XN_FLAG_RFC2253 &
 
 static inline long copenssl_bio_memory(BIO *bio, char **bytes) { return BIO_get_mem_data(bio, bytes); }
 
-static inline int copenssl_bio_flush(BIO *bio) { return (int)BIO_flush(bio); }
-
 static inline unsigned long copenssl_error_lib(unsigned long code) { return (unsigned long)ERR_GET_LIB(code); }
 
 static inline unsigned long copenssl_error_reason(unsigned long code) {

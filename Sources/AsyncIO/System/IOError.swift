@@ -25,9 +25,9 @@ public struct IOError: Error, Hashable, Sendable {
 }
 
 extension IOError: CustomStringConvertible {
-  /// Operation, object and cause in one line.
+  /// Operation, object and cause in one line; control characters are escaped.
   public var description: String {
-    let object = subject.map { "\(operation) \($0)" } ?? operation
+    let object = subject.map { "\(operation) \($0.printable(limit: 4096))" } ?? operation
     if attempts.isEmpty { return "\(object): \(code) (\(code.symbol))" }
     var texts: [String] = []
     for attempt in attempts.map(\.description) where !texts.contains(attempt) { texts.append(attempt) }
@@ -71,6 +71,6 @@ public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertibl
     self.subject = subject
   }
 
-  /// Call, name and cause in one line.
-  public var description: String { "\(operation) \(subject): \(message) (\(code))" }
+  /// Call, name and cause in one line; control characters are escaped.
+  public var description: String { "\(operation) \(subject.printable(limit: 4096)): \(message) (\(code))" }
 }

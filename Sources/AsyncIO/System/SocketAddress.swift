@@ -171,7 +171,8 @@ public struct SocketAddress: Hashable, Sendable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-  /// `127.0.0.1:80`, `[::1]:80`, a path, or `@name` for the abstract space. Bytes that are no UTF-8 are shown as `\xFF`.
+  /// `127.0.0.1:80`, `[::1]:80`, a path, or `@name` for the abstract space. Bytes that are
+  /// no UTF-8, or that a peer has put there to be acted on by a terminal, are shown as `\xFF`.
   public var description: String {
     switch storage {
     case .ipv4(_, let port): "\(host ?? ""):\(port)"

@@ -38,10 +38,11 @@ public struct TLSError: Error, Hashable, Sendable, CustomStringConvertible {
     self.subject = subject
   }
 
-  /// Peer and cause in one line.
+  /// Peer and cause in one line; control characters are escaped.
   public var description: String {
     let start = code == .configuration ? "TLS configuration" : "TLS"
-    let object = subject.map { "\(start)\(code == .configuration ? " " : " with ")\($0)" } ?? start
+    let object =
+      subject.map { "\(start)\(code == .configuration ? " " : " with ")\($0.printable(limit: 4096))" } ?? start
     return "\(object): \(reason)" + (verification.map { ": \($0)" } ?? "")
   }
 

@@ -126,9 +126,11 @@ final class ContextHandle: @unchecked Sendable {
     let isMismatch = code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH
     if isMismatch, let certificate = unsafe X509_STORE_CTX_get_current_cert(store) {
       let names = unsafe TLSCertificate.names(of: certificate)
+      // The names are the peer's, and as many and as long as it likes.
       words +=
         names.isEmpty
-        ? ", the certificate names no host" : ", certificate is valid for \(names.joined(separator: ", "))"
+        ? ", the certificate names no host"
+        : ", certificate is valid for " + names.prefix(16).joined(separator: ", ").printable()
     }
     unsafe OpenSSLEngine.of(ssl.map { OpaquePointer($0) })?.noteVerification(words)
     return isFine

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
-import COpenSSL
-import Synchronization
+import SystemPackage
 
 /// A file of session keys that tools for looking into traffic read. Several loops may write to it.
-@safe
-final class KeyLog: @unchecked Sendable {
-  /// Ours from `init` to `deinit`, and used by whoever holds the lock.
-  private let file: OpaquePointer
-  private let lock = Mutex(())
+final class KeyLog: Sendable {
+  /// Ours from `init` to `deinit`. The kernel puts each write behind those of everybody else.
+  private let file: FileDescriptor
 
+  /// Whoever reads the file can read the connections: it is made for its owner alone, and a link in its place, which
+  /// somebody else may have laid, is not followed.
   init(_ path: String) throws(TLSError) {
-    guard let file = unsafe BIO_new_file(path, "ae") else { throw OpenSSLErrors.configuration(path) }
-    unsafe self.file = file
-  }
-
-  deinit { _ = unsafe BIO_free(file) }
-
-  func write(_ line: String) {
-    lock.withLock { _ in
-      _ = unsafe BIO_puts(file, line + "\n")
-      _ = unsafe copenssl_bio_flush(file)
+    do {
+      file = try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.append, .create, .closeOnExec, .noFollow], permissions: .ownerReadWrite)
+    } catch {
+      throw TLSError(.configuration, "the file for session keys cannot be opened: \(error)", subject: path)
     }
   }
+
+  deinit { try? file.close() }
+
+  /// Appends a line. A full disk costs lines of the log, and no connection.
+  func write(_ line: String) { _ = try? file.writeAll((line + "\n").utf8) }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIOTLS
+import Foundation
 import Synchronization
 import SystemPackage
 import Testing
@@ -334,7 +335,25 @@ import Testing
       let lines = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
       #expect(lines.contains { $0.hasPrefix("CLIENT_TRAFFIC_SECRET_0 ") })
       #expect(lines.allSatisfy { $0.split(separator: " ").count == 3 })
+      // For its owner alone, and later connections' keys behind the earlier ones'.
+      let attributes = try FileManager.default.attributesOfItem(atPath: path)
+      #expect(attributes[.posixPermissions] as? Int == 0o600)
+      _ = try await connect(loop, try serverTLS(), try clientTLS { $0.insecureKeyLogFile = path })
+      let longer = try bytes.withUnsafeMutableBytes { try file.read(fromAbsoluteOffset: 0, into: $0) }
+      #expect(longer > count && String(decoding: bytes[..<count], as: UTF8.self).hasSuffix("\n"))
     }
+  }
+
+  @Test("A link in the place of the file for keys is not followed, and what cannot be opened is an error with its name")
+  func keyLogFile() async throws {
+    let folder = try TemporaryFolder()
+    let (victim, link) = (folder.path(of: "victim"), folder.path(of: "link"))
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: victim)
+    for path in [link, folder.path(of: "no/such/folder")] {
+      let error = try await tlsError { try clientTLS { $0.insecureKeyLogFile = path } }
+      #expect(error.code == .configuration && error.subject == path)
+    }
+    #expect(!FileManager.default.fileExists(atPath: victim))
   }
 
   @Test("Connections that give back their buffers work as others do")
