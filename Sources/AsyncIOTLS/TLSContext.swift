@@ -66,6 +66,9 @@ public final class TLSContext: TLSProvider {
   /// Whether a stream that ends without close_notify counts as complete.
   public var insecurelyAcceptsTruncation: Bool { handle.configuration.insecurelyAcceptsTruncation }
 
+  /// Whether a client's `verification` looks at no name.
+  public var insecurelyIgnoresServerName: Bool { handle.configuration.verification != .full }
+
   /// What callbacks of OpenSSL's go by.
   var contextHandle: ContextHandle { handle }
 }

@@ -22,7 +22,7 @@ extension EventLoop {
   ///   - interleave: whether to take the addresses of IPv4 and IPv6 in turns, after so many of the preferred family.
   ///     Nil: 1 with a delay, else the resolver's order.
   ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: what the peer's certificate has to be valid for; nil means the host, empty checks no name.
+  ///   - serverHostname: what the peer's certificate has to be valid for; nil means the host.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` when none of them answers, with the error
@@ -61,7 +61,7 @@ extension EventLoop {
   ///   - factory: makes the protocol.
   ///   - socket: a connected stream socket.
   ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, borrowed, in use, not

@@ -15,13 +15,14 @@ extension EventLoop {
   ///   - protocol: who is called from now on.
   ///   - tls: encrypts the connection.
   ///   - serverSide: whether this is the end that accepts. The handshake is begun by the other one.
-  ///   - serverHostname: for the end that connects, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - serverHostname: for the end that connects, what the peer's certificate has to be valid for.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   ///   - received: bytes of the handshake that the protocol was given already.
   /// - Returns: the transport.
   /// - Throws: ``EventLoopError`` `.transportState` for a transport that is closing, or busy with a file or another
-  ///   handshake, `.invalidArgument` for a client without `serverHostname`, or a server with one; ``TLSError`` or
+  ///   handshake, `.invalidArgument` for a client without `serverHostname` or with an empty one, or a server with
+  ///   one; ``TLSError`` or
   ///   ``IOError`` when the handshake fails, or `CancellationError`, and then the connection is lost.
   @discardableResult
   public func startTLS(

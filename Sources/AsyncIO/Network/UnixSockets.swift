@@ -10,7 +10,7 @@ extension EventLoop {
   ///   - path: a socket file, or with a leading zero byte a name in Linux's abstract space: a `String`, a `FilePath`,
   ///     or bytes such as ``SocketAddress/unixName``.
   ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``IOError`` for `connect`, with the path; what the factory throws; `CancellationError`;

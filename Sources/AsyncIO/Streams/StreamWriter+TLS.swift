@@ -9,7 +9,7 @@ extension StreamWriter {
   ///
   /// - Parameters:
   ///   - tls: encrypts the connection.
-  ///   - serverHostname: on a client's connection, what the peer's certificate has to be valid for; empty checks no name.
+  ///   - serverHostname: on a client's connection, what the peer's certificate has to be valid for.
   ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
   ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``EventLoopError`` `.invalidArgument` for a writer that is a pipe's; and as

@@ -12,16 +12,25 @@ public protocol TLSProvider: Sendable {
   /// Whether a stream that ends without the peer's close_notify counts as complete. Then nobody can tell when someone on
   /// the way has cut it short. False by default: the connection ends with ``TLSError`` `.truncated`.
   var insecurelyAcceptsTruncation: Bool { get }
+
+  /// Whether clients take a certificate that is valid for any name, or none at all. Then a client need not have a name to
+  /// check: an empty `serverHostname`, or none where there is no host, asks the server for none. False by default, and
+  /// such a client is refused.
+  var insecurelyIgnoresServerName: Bool { get }
 }
 
 extension TLSProvider {
   /// A stream that was cut short is an error.
   public var insecurelyAcceptsTruncation: Bool { false }
+
+  /// Every client has a name that the peer's certificate has to be valid for.
+  public var insecurelyIgnoresServerName: Bool { false }
 }
 
 /// Which end of an encrypted connection.
 public enum TLSRole: Hashable, Sendable {
-  /// The end that connects. The name is what the peer's certificate has to be valid for; nil checks no name.
+  /// The end that connects. The name is what the peer's certificate has to be valid for; nil only where the
+  /// provider checks none.
   case client(serverName: String?)
   /// The end that accepts.
   case server

@@ -44,8 +44,9 @@ struct TLSOptions {
   /// - Parameters:
   ///   - operation: the call, for its errors.
   ///   - provider: makes the engines.
-  ///   - name: what the peer's certificate has to be valid for; empty checks no name; nil means the host.
-  ///   - host: the host that is connected to; nil where there is none, and then a name has to be given.
+  ///   - name: what the peer's certificate has to be valid for; nil means the host.
+  ///   - host: the host that is connected to; nil or empty where there is none, and then a name has to be given, unless
+  ///     the provider checks none.
   ///   - handshakeTimeout: how long the handshake may take.
   ///   - shutdownTimeout: how long the close may take.
   static func client(
@@ -58,11 +59,17 @@ struct TLSOptions {
     return try TLSOptions(
       operation, provider,
       { () throws(EventLoopError) in
-        guard let name = name ?? host else {
+        guard let name = name ?? host, !name.isEmpty else {
+          // Whether names are checked is the provider's to say, by a setting with a name that cannot be overlooked.
+          if provider?.insecurelyIgnoresServerName == true { return .client(serverName: nil) }
           throw EventLoopError(
-            .invalidArgument, "\(operation): tls without a host needs a serverHostname; an empty one checks no name")
+            .invalidArgument,
+            name == nil && host == nil
+              ? "\(operation): tls without a host needs a serverHostname, for which the peer's certificate is checked"
+              : "\(operation): tls needs the name to check the peer's certificate for, and neither the host nor "
+                + "serverHostname may be an empty one")
         }
-        return .client(serverName: name.isEmpty ? nil : name)
+        return .client(serverName: name)
       }, handshakeTimeout, shutdownTimeout)
   }
 

@@ -45,7 +45,11 @@ final class OpenSSLEngine: TLSEngine {
     case .server: unsafe SSL_set_accept_state(ssl)
     case .client(let name):
       unsafe SSL_set_connect_state(ssl)
-      if let name { try expect(name) }
+      if let name {
+        try expect(name)
+      } else if context.configuration.verification == .full {
+        throw TLSError(.configuration, "the peer's certificate cannot be checked without the server's name")
+      }
     }
   }
 
@@ -66,6 +70,11 @@ final class OpenSSLEngine: TLSEngine {
     guard !name.utf8.contains(0) else { throw TLSError(.configuration, "a server's name must not contain a NUL") }
     // Neither a final dot nor an interface belongs to what certificates are made out for.
     let bare = String((name.hasSuffix(".") ? name.dropLast() : name[...]).prefix { $0 != "%" })
+    // OpenSSL takes an empty name for a wish to check none, and one with a dot in front for all the names below it.
+    guard let first = bare.utf8.first, first != UInt8(ascii: ".") else {
+      throw TLSError(
+        .configuration, "a server's name must be neither empty nor begin with a dot", subject: name.debugDescription)
+    }
     let checksName = context.configuration.verification == .full
     let parameters = unsafe SSL_get0_param(ssl)
     if let address = unsafe a2i_IPADDRESS(bare) {

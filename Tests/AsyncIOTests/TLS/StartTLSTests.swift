@@ -301,11 +301,39 @@ import Testing
       let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
       try await loop.until { kernel.count(of: .sendFile) > 0 }
       let refused = await thrown {
-        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "")
+        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "localhost")
       }
       #expect((refused as? EventLoopError)?.code == .transportState)
       #expect(try await peer.receive(plenty, on: loop) == content)
       #expect(try await sending.value == plenty)
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
+    }
+  }
+
+  @Test("A connection that has ended one direction cannot be encrypted any more", arguments: [false, true])
+  func halfClosed(byPeer: Bool) throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
+      recorder.onEOF = { true }
+      if byPeer {
+        try peer.shutDownWriting()
+        try await loop.until { recorder.calls == [.made, .eof] }
+      } else {
+        recorder.transport.writeEOF()
+      }
+      let refused = await thrown {
+        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "localhost")
+      }
+      #expect((refused as? EventLoopError)?.code == .transportState)
+      #expect(recorder.transport.getExtraInfo(.tlsContext) == nil && !recorder.isLost)
+      if byPeer {
+        recorder.transport.write("still here")
+        #expect(try await peer.receive(10, on: loop) == octets("still here"))
+      } else {
+        try peer.send("still here")
+        try await loop.until { recorder.text == "still here" }
+      }
       recorder.transport.abort()
       try await loop.until { recorder.isLost }
     }
@@ -327,21 +355,31 @@ import Testing
         } == .invalidArgument)
       #expect(
         await code {
-          _ = try await loop.startTLS(transport, client, tls, serverHostname: "", handshakeTimeout: .zero)
+          _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost", handshakeTimeout: .zero)
         } == .invalidArgument)
       let wrongSide = try await tlsError { try await loop.startTLS(transport, client, tls, serverSide: true) }
       #expect(wrongSide.code == .configuration)
+      #expect(
+        await code {
+          _ = try await loop.startTLS(transport, client, tls, serverHostname: "")
+        } == .invalidArgument)
       transport.write("still plain")
       try await loop.until { server.text == "still plain" }
-      let securing = loop.createTask { _ = try await loop.startTLS(transport, client, tls, serverHostname: "") }
+      let securing = loop.createTask {
+        _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost")
+      }
       try await loop.until { server.received.count > 100 }
-      #expect(await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "") } == .transportState)
+      #expect(
+        await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost") }
+          == .transportState)
       let folder = try TemporaryFolder()
       let file = try folder.file([1])
       #expect(await code { try await loop.sendFile(transport, file) } == .transportState)
       try file.close()
       transport.close()
-      #expect(await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "") } == .transportState)
+      #expect(
+        await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost") }
+          == .transportState)
       let aborted = await thrown { try await securing.value }
       #expect((aborted as? IOError)?.code == .connectionAbort)
       try await loop.until { client.isLost && server.isLost }

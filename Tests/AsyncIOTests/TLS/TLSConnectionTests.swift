@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test("the name to check is the host's, unless another is given; an empty one is not checked")
+  @Test("the name to check is the host's, unless another is given")
   func serverHostname() throws {
     try runLoop { loop, _ in
       let (server, accepted) = try await tlsServer(loop, try serverTLS("elsewhere"))
@@ -53,7 +53,7 @@ import Testing
         try await loop.createConnection(Recorder.init, host: "localhost", port: server.port, tls: tls)
       }
       #expect(host.code == .certificate)
-      for name in ["elsewhere.test", "192.0.2.1", "elsewhere.test.", ""] {
+      for name in ["elsewhere.test", "192.0.2.1", "elsewhere.test."] {
         let (transport, _) = try await loop.createConnection(
           Recorder.init, host: "localhost", port: server.port, tls: tls, serverHostname: name)
         let wanted = name.hasPrefix("elsewhere") ? "elsewhere.test" : nil
@@ -61,7 +61,7 @@ import Testing
         transport.abort()
       }
       try await loop.until { server.connectionCount == 0 }
-      #expect(accepted.recorders.count == 5)
+      #expect(accepted.recorders.count == 4)
     }
   }
 
