@@ -44,7 +44,7 @@ final class StreamFlow {
     // The end of a connection is told in an iteration of its own: without letting that one come, a program that
     // writes and drains for ever would never hear of it.
     if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
-    try throwIfEnded()
+    try throwIfEnded(transport)
     while isWritingPaused {
       try await loop.wait("StreamWriter.drain") { waiter in
         if isWritingPaused, end == nil {
@@ -56,11 +56,13 @@ final class StreamFlow {
       }
       if case .failure(let error) = end { throw error }
       // Else it was resumed before the end: what was written is out.
-      if isWritingPaused { try throwIfEnded() }
+      if isWritingPaused { try throwIfEnded(transport) }
     }
   }
 
-  private func throwIfEnded() throws {
+  private func throwIfEnded(_ transport: any WriteTransport) throws {
+    // What has arrived may still be read, which is no reason to go on writing.
+    if let error = (transport as? StreamTransport)?.brokenSending?.error { throw error }
     guard let end else { return }
     try end.get()
     throw IOError(.connectionReset, "drain", "a connection that was closed")

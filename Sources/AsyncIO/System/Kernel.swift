@@ -25,6 +25,8 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
 
   /// The number of bytes that arrived; zero is the end of the stream.
   func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int
+  /// Whether bytes have arrived that were not received yet.
+  func hasUnreadBytes(_ descriptor: FileDescriptor) -> Bool
   /// The number of bytes taken. A peer that went away is `EPIPE`, never a signal.
   func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int
   /// Sends the chunks as one message, without the first `skipping` bytes of the first.

@@ -79,6 +79,12 @@
       }
     }
 
+    package func hasUnreadBytes(_ descriptor: FileDescriptor) -> Bool {
+      var byte: UInt8 = 0
+      // A byte of ours for the length of the call.
+      return unsafe recv(descriptor.rawValue, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) > 0
+    }
+
     package func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
       // The kernel only reads, and at most the span's count.
       try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(Errno) in

@@ -17,6 +17,8 @@ final class SocketWire: TLSWire {
   private let descriptor: FileDescriptor
   /// Bytes from the peer that somebody else has received. They go before what the socket has.
   private var early: [UInt8] = []
+  /// Whether the latest receive has found nothing.
+  private(set) var isEmpty = false
   /// How many bytes may be received yet for this report of the poller.
   private var allowance = 0
   /// How the stream ended, behind everything that the engine has been given; nil while it goes on.
@@ -27,6 +29,8 @@ final class SocketWire: TLSWire {
   private var joined: [UInt8]?
   /// Why the kernel takes no more; nil while it does.
   private(set) var sendFailure: Errno?
+  /// How many bytes the kernel has brought.
+  private(set) var receivedCount = 0
   /// How many bytes the kernel has taken, to tell a slow peer from a dead one.
   private(set) var sentCount = 0
 
@@ -45,7 +49,10 @@ final class SocketWire: TLSWire {
   // MARK: From the peer
 
   /// Has the engine receive what the poller reported.
-  func allowReceiving() { allowance = EventLoop.readLimit }
+  func allowReceiving() {
+    allowance = EventLoop.readLimit
+    isEmpty = false
+  }
 
   /// Takes bytes that go before those that the socket has.
   func prepend(_ bytes: [UInt8]) { early = bytes + early }
@@ -66,10 +73,12 @@ final class SocketWire: TLSWire {
     do throws(Errno) {
       let count = try kernel.receive(descriptor, into: &buffer)
       if count == 0 { end = .ofStream }
+      receivedCount += count
       allowance = count < buffer.count ? 0 : allowance - count
       return count
     } catch {
       if error != .wouldBlock { end = .failure(error) }
+      isEmpty = true
       allowance = 0
       return 0
     }
@@ -117,10 +126,15 @@ final class SocketWire: TLSWire {
     if sent < bytes.count { pending.append(bytes.extracting(sent...)) }
   }
 
-  /// Sends what the kernel has not taken before.
-  func flush() throws(Errno) {
-    let sent = try kernel.send(descriptor, gathering: pending.front, skipping: pending.firstOffset)
-    sentCount += sent
-    pending.consume(sent)
+  /// Sends what the kernel has not taken before, as far as it does now.
+  func flush() {
+    guard !pending.isEmpty, sendFailure == nil else { return }
+    do throws(Errno) {
+      let sent = try kernel.send(descriptor, gathering: pending.front, skipping: pending.firstOffset)
+      sentCount += sent
+      pending.consume(sent)
+    } catch {
+      if error != .wouldBlock { sendFailure = error }
+    }
   }
 }

@@ -29,16 +29,16 @@ extension StreamTransport {
     try checkOpen()
   }
 
-  /// Throws once the connection has ended: its descriptor may be closed.
+  /// Throws once nothing can be sent: the descriptor may be closed.
   func checkOpen() throws {
-    if state.hasEnded { throw IOError(.connectionAbort, "sendfile", peerName) }
+    if !state.canSend { throw brokenSending?.error ?? IOError(.connectionAbort, "sendfile", peerName) }
   }
 
   /// Suspends the task until the kernel takes more.
   func waitUntilWritable() async throws {
     try await loop.wait("StreamTransport.sendFile") { waiter in
-      guard !state.hasEnded else {
-        waiter.resume(.failure(IOError(.connectionAbort, "sendfile", peerName)))
+      do { try checkOpen() } catch {
+        waiter.resume(.failure(error))
         return
       }
       writeWaiter = waiter

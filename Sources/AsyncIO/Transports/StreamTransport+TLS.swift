@@ -72,10 +72,14 @@ extension StreamTransport {
       handshakeFailed(error.with(peerName))
       return
     }
-    noteSending(stage)
-    guard state.isHandshaking else { return }
-    guard isDone else {
-      if let end = stage.wire.end { streamEnded(end, stage) }
+    guard isDone, stage.wire.sendFailure == nil || stage.isDoneForPeer else {
+      if let error = stage.wire.sendFailure {
+        handshakeBroke(.failure(error))
+      } else if let end = stage.wire.end {
+        handshakeBroke(end)
+      } else {
+        noteSending(stage)
+      }
       return
     }
     state.endHandshake()
@@ -83,9 +87,18 @@ extension StreamTransport {
     // Its own last word, and then what was written meanwhile.
     if !wasMade { start() }
     stage.finishHandshake(.success(()))
+    noteSending(stage)
     flushEncrypted(stage)
     deliver(stage)
     updateInterest()
+  }
+
+  /// The stream has ended, or a system call has failed, before the handshake was done: which of them it is that shows
+  /// a peer that went away is a matter of moments.
+  func handshakeBroke(_ end: SocketWire.End) {
+    var code = Errno.connectionReset
+    if case .failure(let error) = end, error != .brokenPipe { code = error }
+    handshakeFailed(IOError(code, "TLS handshake", peerName))
   }
 
   /// Ends a connection that is not encrypted yet.
@@ -107,7 +120,11 @@ extension StreamTransport {
   @inline(__always)
   func noteSending(_ stage: TLSStage) {
     if let error = stage.wire.sendFailure {
-      encryptedConnectionBroke(IOError(error, "send", peerName))
+      if state.isHandshaking {
+        handshakeBroke(.failure(error))
+      } else {
+        sendingFailed(IOError(error, "send", peerName))
+      }
     } else if !stage.wire.pending.isEmpty {
       updateInterest()
     }
@@ -119,6 +136,7 @@ extension StreamTransport {
     guard let stage = tls else { return }
     // However long the rest took: from here on the peer has all its time.
     limitShutdown(stage)
+    stage.receiveLimit = stage.wire.receivedCount + TLSStage.lateLimit
     stage.engine.close(over: stage.wire)
     noteSending(stage)
     // The peer's last word may be among what nobody wanted.

@@ -108,6 +108,7 @@ extension StreamTransport {
         end(nil)
         return
       case .success(let step):
+        if step.next != .end, stage.wire.receivedCount > stage.receiveLimit { return peerGoesOn(stage) }
         switch step.next {
         case .repeatCall: continue
         case .end: peerIsDone()
@@ -120,10 +121,13 @@ extension StreamTransport {
 
   /// The socket's stream has ended, without the peer's close_notify.
   func streamEnded(_ end: SocketWire.End, _ stage: TLSStage) {
-    if case .failure(let error) = end {
-      encryptedConnectionBroke(IOError(error, "recv", peerName))
+    if let broken = brokenSending {
+      self.end(broken.error)
     } else if state.isHandshaking {
-      handshakeFailed(IOError(.connectionReset, "TLS handshake", peerName))
+      handshakeBroke(end)
+    } else if case .failure(let error) = end {
+      // Once all was said, that is as good an end as any.
+      self.end(state.isAwaitingPeer ? nil : IOError(error, "recv", peerName))
     } else if state.isAwaitingPeer {
       peerIsDone()
     } else if stage.provider.insecurelyAcceptsTruncation {
@@ -135,18 +139,15 @@ extension StreamTransport {
     }
   }
 
+  /// The peer takes no notice of our close. What it sends costs both sides, and is for nobody.
+  private func peerGoesOn(_ stage: TLSStage) {
+    let what = "\(peerName) (the peer went on sending after the close)"
+    end(stage.endError ?? IOError(.connectionAbort, "TLS shutdown", what))
+  }
+
   private func peerIsDone() {
     state.reachedEnd()
     lastByteWasSent()
     updateInterest()
-  }
-
-  /// A system call failed. Once all was said, that is as good an end as any.
-  func encryptedConnectionBroke(_ error: IOError) {
-    if state.isHandshaking {
-      handshakeFailed(error)
-    } else {
-      end(state.isAwaitingPeer ? nil : error)
-    }
   }
 }

@@ -12,7 +12,7 @@ extension StreamTransport {
       } catch {
         end(error.with(peerName))
       }
-      if state.hasEnded { return }
+      if !state.canSend { return }
       done += part.count
       if !stage.wire.pending.isEmpty { buffer.encryptedCount = part.count }
     }
@@ -26,7 +26,7 @@ extension StreamTransport {
     // All of them first, so that small ones share a record.
     buffer.append(contentsOf: lines)
     if mayGo { encryptBuffer(stage, chunks: .max) }
-    if state.hasEnded { return }
+    if !state.canSend { return }
     updateInterest()
     tellFlow()
   }
@@ -53,24 +53,19 @@ extension StreamTransport {
       } catch {
         end(error.with(peerName))
       }
-      if state.hasEnded { return }
+      if !state.canSend { return }
       buffer.consumeEncrypted(count)
       if stage.wire.pending.isEmpty { buffer.encryptedCount = 0 }
     }
   }
 
   func flushEncrypted(_ stage: TLSStage) {
-    if !stage.wire.pending.isEmpty {
-      do throws(Errno) {
-        try stage.wire.flush()
-      } catch {
-        if error != .wouldBlock { encryptedConnectionBroke(IOError(error, "send", peerName)) }
-        return
-      }
-    }
+    stage.wire.flush()
+    noteSending(stage)
+    guard state.canSend else { return }
     buffer.encryptedCount = min(buffer.encryptedCount, stage.wire.pending.count)
     if !state.isHandshaking { encryptBuffer(stage, chunks: TLSStage.chunksPerTurn) }
-    guard !state.hasEnded else { return }
+    guard state.canSend else { return }
     tellFlow()
     // The protocol may have written, or closed, in answer to that.
     lastByteWasSent()

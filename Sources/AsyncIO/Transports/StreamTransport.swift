@@ -29,6 +29,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   var isSendingFile = false
   /// The file transfer, while it waits for the kernel to take more.
   var writeWaiter: Waiter?
+  /// Why nothing can be sent any more; nil while something can.
+  var brokenSending: BrokenSending?
   /// What was written after the end.
   private var droppedWrites = DroppedWrites()
 
@@ -103,11 +105,11 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   public func resumeReading() {
     loop.checkThread("StreamTransport.resumeReading")
     state.resumeReading()
-    if let tls { scheduleHeldBytes(tls) }
+    if state.hasFailedSending { scheduleRest() } else if let tls { scheduleHeldBytes(tls) }
     updateInterest()
   }
 
-  private func read() {
+  func read() {
     if let tls {
       readEncrypted(tls)
       return
@@ -137,11 +139,14 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   }
 
   func readFailed(_ error: Errno) {
+    if let broken = brokenSending { return end(broken.error) }
     if error == .wouldBlock { return }
     end(IOError(error, "recv", peerName))
   }
 
   func receiveEnd() {
+    // After a reset that a send was told of, a read is told of an end that may be none.
+    if let broken = brokenSending, tls == nil { return end(broken.error) }
     state.reachedEnd()
     do {
       // TLS has no half-close: a peer that says goodbye wants no more.
@@ -227,10 +232,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     return false
   }
 
-  /// Whether a failed send was the end of the connection.
+  /// Whether a failed send is the end of all sending.
   private func writeFailed(_ error: Errno) -> Bool {
     if error == .wouldBlock { return false }
-    end(IOError(error, "send", peerName))
+    sendingFailed(IOError(error, "send", peerName))
     return true
   }
 
@@ -302,7 +307,7 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   // MARK: Performing what the state decides
 
-  private func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
+  func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
     switch action {
     case .none:
       break
@@ -311,9 +316,12 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
       try? loop.kernel.shutdownWrite(socket.descriptor)
     case .sendCloseNotify:
       sendCloseNotify()
+    case .deliverRest:
+      if let error { deliverRest(error) }
     case .end:
       buffer.discard()
-      let error = error ?? tls?.endError
+      let error = error ?? brokenSending?.error ?? tls?.endError
+      brokenSending?.timer?.cancel()
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", peerName))
       wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", peerName)))
       updateInterest()
@@ -363,6 +371,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     bufferedReceiver = nil
     tls?.setTimer(nil)
     tls = nil
+    brokenSending?.timer?.cancel()
+    brokenSending = nil
     onEnd = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
     socket.closeDescriptor()

@@ -9,6 +9,8 @@ struct StreamTransportState {
     case shutDownWriting
     /// Tell the peer, over TLS, that every byte is out.
     case sendCloseNotify
+    /// Drop what is unsent, and deliver what has arrived: nothing more comes and goes.
+    case deliverRest
     /// Drop what is unsent and schedule `connectionLost`. Asked for once.
     case end
   }
@@ -23,6 +25,8 @@ struct StreamTransportState {
     case flushing
     /// Over TLS: our last word is out or on its way, the peer's is awaited.
     case awaitingPeer
+    /// Nothing can be sent any more. What had arrived by then is still the program's; the end comes behind it.
+    case sendingFailed
     /// `connectionLost` is scheduled, or was called.
     case ended
   }
@@ -43,22 +47,28 @@ struct StreamTransportState {
   /// What the handshake interrupts.
   private var phaseAfterHandshake = Phase.starting
 
-  /// Whether it was closed, by either side.
-  var isClosing: Bool { phase == .flushing || phase == .awaitingPeer || phase == .ended }
+  /// Whether it was closed, by either side, or is about to end.
+  var isClosing: Bool { isClosed || phase == .sendingFailed }
+  /// Whether it was closed, so that nothing is delivered any more.
+  private var isClosed: Bool { phase == .flushing || phase == .awaitingPeer || phase == .ended }
   var hasEnded: Bool { phase == .ended }
+  /// Whether all that is missing is that the program takes what has arrived.
+  var hasFailedSending: Bool { phase == .sendingFailed }
+  /// Whether the kernel may take bytes yet.
+  var canSend: Bool { phase != .sendingFailed && phase != .ended }
   var isHandshaking: Bool { phase == .handshaking }
   /// Whether all that is missing is the peer's close_notify.
   var isAwaitingPeer: Bool { phase == .awaitingPeer }
   /// Whether a handshake may begin on the open connection.
   var mayBeSecured: Bool { phase == .open && writeSide == .open && !hasReachedEnd }
   /// Whether what arrives is the program's.
-  var isDelivering: Bool { isReading && phase == .open }
+  var isDelivering: Bool { isReading && (phase == .open || phase == .sendingFailed) }
   /// Whether bytes that are written now will be sent. Also while a close waits for earlier ones: what stands above the
   /// transport may have a queue of its own.
-  var acceptsWrites: Bool { writeSide == .open && phase != .awaitingPeer && phase != .ended }
+  var acceptsWrites: Bool { writeSide == .open && phase != .awaitingPeer && canSend }
   var hasEndedWriting: Bool { writeSide != .open }
   /// Whether the program wants data, and some may come.
-  var isReading: Bool { !isReadingPaused && !hasReachedEnd && !isClosing }
+  var isReading: Bool { !isReadingPaused && !hasReachedEnd && !isClosed }
 
   /// Whether the socket is to be read from.
   var wantsInput: Bool {
@@ -66,14 +76,15 @@ struct StreamTransportState {
     case .open: isReading
     case .handshaking: true
     case .awaitingPeer: !hasReachedEnd
-    case .starting, .flushing, .ended: false
+    // After a failure nobody has to wait for more: what can arrive is there.
+    case .starting, .flushing, .sendingFailed, .ended: false
     }
   }
 
   func interest(hasUnsentBytes: Bool) -> Interest {
     var interest: Interest = []
     if wantsInput { interest.insert(.read) }
-    if hasUnsentBytes, phase != .ended { interest.insert(.write) }
+    if hasUnsentBytes, canSend { interest.insert(.write) }
     return interest
   }
 
@@ -83,7 +94,7 @@ struct StreamTransportState {
 
   /// A handshake begins, on a new connection or on one that is open. From here on, bytes are encrypted.
   mutating func beginHandshake() {
-    guard phase == .starting || phase == .open else { return }
+    guard (phase == .starting || phase == .open) && writeSide == .open && !hasReachedEnd else { return }
     isSecured = true
     phaseAfterHandshake = phase
     phase = .handshaking
@@ -101,9 +112,9 @@ struct StreamTransportState {
   mutating func reachedEnd() { hasReachedEnd = true }
 
   mutating func close(hasUnsentBytes: Bool) -> Action {
-    guard !isClosing else { return .none }
-    // Nothing was said yet that the peer would have to hear the end of.
-    if phase == .handshaking { return end() }
+    guard !isClosed else { return .none }
+    // Nothing was said yet that the peer would have to hear the end of, or it can hear no more.
+    if phase == .handshaking || phase == .sendingFailed { return end() }
     phase = .flushing
     return hasUnsentBytes ? .none : lastByteWasSent()
   }
@@ -115,8 +126,20 @@ struct StreamTransportState {
     return .end
   }
 
+  /// A send has failed. Whoever awaits the rest of what arrived is given it; a close or a handshake has no use for it.
+  mutating func sendingFailed() -> Action {
+    switch phase {
+    case .starting, .open:
+      phase = .sendingFailed
+      return .deliverRest
+    case .handshaking, .flushing, .awaitingPeer: return end()
+    case .sendingFailed, .ended: return .none
+    }
+  }
+
+  /// Not over TLS, which has no half-close.
   mutating func endWriting(hasUnsentBytes: Bool) -> Action {
-    guard !isClosing, writeSide == .open else { return .none }
+    guard !isClosing, writeSide == .open, !isSecured else { return .none }
     writeSide = .ending
     return hasUnsentBytes ? .none : lastByteWasSent()
   }
@@ -128,7 +151,7 @@ struct StreamTransportState {
     }
     if phase == .awaitingPeer { return hasReachedEnd ? end() : .none }
     if phase == .flushing { return end() }
-    guard writeSide == .ending, phase != .ended else { return .none }
+    guard writeSide == .ending, canSend else { return .none }
     writeSide = .shut
     return .shutDownWriting
   }

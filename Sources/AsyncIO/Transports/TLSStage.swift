@@ -9,6 +9,9 @@ final class TLSStage {
   /// How many such chunks go out before others have their turn.
   static let chunksPerTurn = 4
 
+  /// How many encrypted bytes a peer may send before its answer to our close: what was on its way when it heard of that.
+  static let lateLimit = 1024 * 1024
+
   let provider: any TLSProvider
   let handshakeTimeout: Duration
   let shutdownTimeout: Duration
@@ -20,6 +23,8 @@ final class TLSStage {
   var hasPlaintext = false
   /// Whether the handshake is done.
   var isConnected = false
+  /// Whether this end accepts.
+  private let isServer: Bool
   /// How the handshake ended, for whoever awaits it; nil while it has not.
   private(set) var outcome: Result<Void, any Error>?
   /// The task that awaits the handshake.
@@ -28,6 +33,8 @@ final class TLSStage {
   var isAwaited = true
   /// Runs out when the handshake, or the close, takes too long.
   private var timer: TimerHandle?
+  /// How many bytes may have been received by the time of the peer's answer to our close.
+  var receiveLimit = Int.max
   /// Why the connection will end once everything is sent; nil where all is well.
   var endError: (any Error)?
 
@@ -35,12 +42,17 @@ final class TLSStage {
     self.engine = engine
     self.wire = wire
     provider = options.provider
+    isServer = options.role == .server
     handshakeTimeout = options.handshakeTimeout
     shutdownTimeout = options.shutdownTimeout
   }
 
   /// Whether there is something to deliver, whatever the socket has.
   var hasHeldBytes: Bool { hasPlaintext || wire.hasEarlyBytes || wire.end != nil }
+
+  /// Whether the peer takes a handshake that is done on this side for done, whatever became of the last that we sent: in
+  /// TLS 1.3 a server sends no more than tickets for sessions then, which it likes to do without.
+  var isDoneForPeer: Bool { isServer && engine.info.version == "TLSv1.3" }
 
   func setTimer(_ new: TimerHandle?) {
     timer?.cancel()

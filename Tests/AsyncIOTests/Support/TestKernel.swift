@@ -227,6 +227,8 @@ final class TestKernel: Kernel {
     return buffer.copyPrefix(of: part.span.extracting(first: count))
   }
 
+  func hasUnreadBytes(_ descriptor: FileDescriptor) -> Bool { real.hasUnreadBytes(descriptor) }
+
   func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
     try enter(.send)
     return try real.send(descriptor, bytes.extracting(first: min(limit(of: .send) ?? .max, bytes.count)))

@@ -155,7 +155,7 @@ import Testing
       let recorder = Recorder()
       let error = try await ioError {
         try await loop.createConnection(
-          { recorder }, host: "127.0.0.1", port: server.port, tls: try clientTLS(), serverHostname: "")
+          { recorder }, host: "127.0.0.1", port: server.port, tls: try clientTLS())
       }
       #expect(error.code == .connectionReset)
       #expect(error.operation == "TLS handshake")
@@ -283,8 +283,26 @@ import Testing
         }
         _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: server.port, tls: tls)
       }
-      #expect(error.code == .connectionReset)
+      #expect(error.code == .connectionReset && error.operation == "TLS handshake")
       server.close()
+    }
+  }
+
+  @Test(
+    "However the peer's end shows, it is a reset during the handshake", arguments: [TestKernel.Call.receive, .send])
+  func anyEnd(call: TestKernel.Call) throws {
+    try runLoop { loop, kernel in
+      for code in [Errno.connectionReset, .brokenPipe] {
+        let (near, far) = try await PairKind.tcp.make(loop, kernel)
+        let (peer, tls) = (Peer(far), try clientTLS())
+        if call == .receive { try peer.send("x") }
+        kernel.inject(code, into: call)
+        let error = try await ioError {
+          try await loop.createConnection(Recorder.init, socket: near, tls: tls, serverHostname: "localhost")
+        }
+        #expect(error.code == .connectionReset && error.operation == "TLS handshake")
+        peer.close()
+      }
     }
   }
 

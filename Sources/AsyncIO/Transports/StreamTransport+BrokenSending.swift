@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+// A peer that goes away, or a network that does, is as a rule noticed by a send: a reset takes what was to be sent, and
+// leaves what had arrived where it is, in the kernel and in the engine of TLS. That was sent in good faith, and the
+// program is given it before it is told of the end, in turns that others share. There is nothing to wait for: the first
+// receive that finds nothing is the end.
+
+/// Nothing can be sent on a connection any more.
+struct BrokenSending {
+  /// What `connectionLost` is told.
+  let error: any Error
+  /// Whether a turn of the delivery is scheduled.
+  var isScheduled = false
+  /// Runs out when a program leaves reading paused; nil while it reads.
+  var timer: TimerHandle?
+}
+
+extension StreamTransport {
+  /// How long what has arrived waits for a program that has paused reading. Without a limit, one that only writes, and
+  /// has paused for good, would never hear of the end.
+  static let pauseLimit = Duration.seconds(30)
+
+  /// A send has failed for good.
+  func sendingFailed(_ error: IOError) {
+    let isAnswered = state.isAwaitingPeer
+    // Once all was said, a failure is as good an end as any.
+    perform(state.sendingFailed(), isAnswered ? nil : error)
+  }
+
+  /// Drops what is unsent, and goes on with what has arrived.
+  func deliverRest(_ error: any Error) {
+    brokenSending = BrokenSending(error: error)
+    buffer.discard()
+    tls?.wire.pending.discard()
+    wakeWriter(.failure(error))
+    updateInterest()
+    scheduleRest()
+  }
+
+  func scheduleRest() {
+    guard brokenSending?.isScheduled == false, !loop.isClosed else { return }
+    brokenSending?.isScheduled = true
+    loop.callSoon { self.deliverShare() }
+  }
+
+  private func deliverShare() {
+    brokenSending?.isScheduled = false
+    guard state.hasFailedSending, let broken = brokenSending else { return }
+    guard state.isReading else { return waitForReader(broken) }
+    broken.timer?.cancel()
+    brokenSending?.timer = nil
+    read()
+    guard state.hasFailedSending else { return }
+    if let tls, state.isReading, !tls.hasHeldBytes, tls.wire.isEmpty { return end(broken.error) }
+    scheduleRest()
+  }
+
+  /// Reading is paused: what waits for it decides whether the end has to wait as well.
+  private func waitForReader(_ broken: BrokenSending) {
+    guard broken.timer == nil else { return }
+    let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(socket.descriptor)
+    guard hasRest else { return end(broken.error) }
+    brokenSending?.timer = loop.callLater(StreamTransport.pauseLimit) { [self] in
+      if state.hasFailedSending { end(broken.error) }
+    }
+    // Nothing is buffered any more. Whoever waits for that may be who has to go on reading.
+    perform(buffer.signal())
+  }
+}
