@@ -41,6 +41,9 @@ extension StreamTransport {
   func scheduleRest() {
     guard brokenSending?.isScheduled == false, !loop.isClosed else { return }
     brokenSending?.isScheduled = true
+    // Every pause has its own time.
+    brokenSending?.timer?.cancel()
+    brokenSending?.timer = nil
     loop.callSoon { self.deliverShare() }
   }
 
@@ -48,8 +51,6 @@ extension StreamTransport {
     brokenSending?.isScheduled = false
     guard state.hasFailedSending, let broken = brokenSending else { return }
     guard state.isReading else { return waitForReader(broken) }
-    broken.timer?.cancel()
-    brokenSending?.timer = nil
     read()
     guard state.hasFailedSending else { return }
     if let tls, state.isReading, !tls.hasHeldBytes, tls.wire.isEmpty { return end(broken.error) }
@@ -58,7 +59,6 @@ extension StreamTransport {
 
   /// Reading is paused: what waits for it decides whether the end has to wait as well.
   private func waitForReader(_ broken: BrokenSending) {
-    guard broken.timer == nil else { return }
     let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(socket.descriptor)
     guard hasRest else { return end(broken.error) }
     brokenSending?.timer = loop.callLater(StreamTransport.pauseLimit) { [self] in

@@ -17,9 +17,11 @@ extension StreamTransport {
     // What was written before goes out as it was meant to.
     if let below = tls {
       encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
-      if state.hasEnded {
+      guard state.canSend else {
+        // Without a handshake there is nobody whom what has arrived could be for.
+        end(nil)
         tls = stage
-        stage.end(IOError(.connectionAbort, "TLS handshake", peerName))
+        stage.end(brokenSending?.error ?? IOError(.connectionAbort, "TLS handshake", peerName))
         return
       }
       stage.engine = StackedTLSEngine(

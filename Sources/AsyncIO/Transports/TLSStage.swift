@@ -9,8 +9,9 @@ final class TLSStage {
   /// How many such chunks go out before others have their turn.
   static let chunksPerTurn = 4
 
-  /// How many encrypted bytes a peer may send before its answer to our close: what was on its way when it heard of that.
-  static let lateLimit = 1024 * 1024
+  /// How many encrypted bytes a peer may send before its answer to our close: more than the sockets on both sides hold,
+  /// and so what may have been on its way when it heard of that.
+  static let lateLimit = 16 * 1024 * 1024
 
   let provider: any TLSProvider
   let handshakeTimeout: Duration
