@@ -65,6 +65,6 @@ extension StreamTransport {
       if state.hasFailedSending { end(broken.error) }
     }
     // Nothing is buffered any more. Whoever waits for that may be who has to go on reading.
-    perform(buffer.signal())
+    tellFlow()
   }
 }
