@@ -5,17 +5,31 @@ extension EventLoop {
   /// Runs an entry of the ready queue and logs it when it was slow. Debug mode only.
   func runTimed(_ entry: ReadyQueue.Entry) {
     // Looked at first: a callback lets go of its work, and a job is gone, once it ran.
-    let label =
-      switch entry {
-      case .callback(let handle): "callback" + (handle.callSite.map { " scheduled at \($0)" } ?? "")
-      case .remoteCall: "callback from another thread"
-      case .job(let job, _): "task step (\(job))"
-      }
+    let callSite: CallSite?
+    var task: (name: String?, callSite: CallSite)?
+    switch entry {
+    case .callback(let handle): callSite = handle.callSite
+    case .remoteCall: callSite = nil
+    case .job(let job, _):
+      callSite = nil
+      task = core.tasks.task(job.taskIdentity).map { ($0.name, $0.callSite) }
+    }
     let start = time
+    core.tasks.lastBegun = nil
     run(entry)
     let duration = start.duration(to: time)
-    if duration >= slowCallbackDuration {
-      EventLoop.log.warning("slow: \(label) took \(duration)")
-    }
+    guard duration >= slowCallbackDuration else { return }
+    let label =
+      switch entry {
+      case .callback: "callback" + (callSite.map { " scheduled at \($0)" } ?? "")
+      case .remoteCall: "callback from another thread"
+      // In its first step it becomes known.
+      case .job:
+        "step of "
+          + ((task ?? core.tasks.lastBegun).map { task in
+            "task" + (task.name.map { " \"\($0)\"" } ?? "") + " made at \(task.callSite)"
+          } ?? "a task that is not the loop's own")
+      }
+    EventLoop.log.warning("slow: \(label) took \(duration)")
   }
 }

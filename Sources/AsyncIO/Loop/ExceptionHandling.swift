@@ -87,13 +87,4 @@ extension EventLoop {
     context.callSite = handle?.callSite
     callExceptionHandler(context)
   }
-
-  /// Reports the error of a task, if nobody holds the task any more and so nobody can ask for it.
-  func reportIfAbandoned(_ record: TaskRecord, _ error: any Error) {
-    guard record.isAbandoned else { return }
-    var context = ExceptionContext(message: "the error of a \(record.label) was never retrieved", error: error)
-    context.taskName = record.name
-    context.callSite = record.callSite
-    callExceptionHandler(context)
-  }
 }

@@ -18,7 +18,10 @@ final class LoopCore {
   private let timersCell = UncheckedCell(TimerQueue())
   private let tasksCell = UncheckedCell(TaskRegistry())
   /// Called when a task has ended, while somebody waits for that.
-  var onTaskEnd: ((TaskRecord) -> Void)?
+  var onTaskEnd: ((any RunningTask) -> Void)?
+  /// Whether the next job is the first of an eager task, to be run now rather than queued.
+  var capturesJob = false
+  var capturedJob: (UnownedJob, JobExecutor)?
   /// The memory of messages that were taken, for the mailbox to use again; always empty.
   private(set) var spareMessages: [Mailbox.Message] = []
   static let spareLimit = 1000
@@ -95,6 +98,15 @@ final class LoopCore {
     ready.append(entry)
   }
 
+  func schedule(_ job: UnownedJob, _ executor: JobExecutor) {
+    if capturesJob {
+      capturesJob = false
+      capturedJob = (job, executor)
+    } else {
+      schedule(.job(job, executor))
+    }
+  }
+
   func schedule(_ job: UnownedJob, _ executor: JobExecutor, deadline: Int64) {
     timers.add(.job(job, executor), deadline: deadline)
   }
@@ -151,6 +163,7 @@ final class LoopCore {
       case .job(let job, let executor): LoopAdoption.keep(job, executor)
       }
     }
+    for task in tasks.removeAll() { task.discard() }
     let now = clock.now
     for (entry, deadline) in due {
       switch entry {

@@ -56,7 +56,7 @@ struct JobDoor: Sendable {
   @discardableResult
   func enqueue(_ job: UnownedJob, on executor: JobExecutor) -> Bool {
     guard isOnLoopThread else { return mailbox.post(.job(job, executor)) }
-    core.value.schedule(.job(job, executor))
+    core.value.schedule(job, executor)
     return true
   }
 

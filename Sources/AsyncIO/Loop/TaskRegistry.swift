@@ -1,73 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A task of a loop, whatever its type: what the loop has to know to cancel it, and to see a lost error.
-class TaskRecord {
-  let name: String?
-  let callSite: CallSite
-  /// The loop's queues, for the task's end.
-  let core: LoopCore
-  /// Where the registry keeps it; nil once the task has ended.
-  fileprivate(set) var slot: Int?
-
-  init(name: String?, callSite: CallSite, core: LoopCore) {
-    self.name = name
-    self.callSite = callSite
-    self.core = core
-  }
-
-  func cancel() {}
-
-  /// Whether nobody holds the task any more, so that nobody can ask for its outcome.
-  var isAbandoned: Bool { false }
-
-  /// How messages name the task.
-  final var label: String { name.map { "task \"\($0)\"" } ?? "task" }
+/// What the loop has to know of a task that runs on it.
+protocol RunningTask: AnyLoopTask {
+  /// Where the registry keeps it; nil once it has ended.
+  var slot: Int? { get set }
+  /// What tells its native task from others; nil before it begins.
+  var identity: UInt? { get set }
+  /// What it waits for; nil while it does not.
+  var waiter: Waiter? { get set }
+  /// Whether it was cancelled, and the loop's thread knows.
+  var isCancelRequested: Bool { get }
+  /// Lets go of work that will not begin.
+  func discard()
 }
 
-final class TypedTaskRecord<Success: Sendable>: TaskRecord {
-  /// Its work, until it begins.
-  private var body: (() async throws -> Success)?
-  var task: Task<Success, any Error>?
-
-  init(name: String?, callSite: CallSite, core: LoopCore, _ body: @escaping () async throws -> Success) {
-    self.body = body
-    super.init(name: name, callSite: callSite, core: core)
-  }
-
-  /// Hands over the work, which is the task's own to let go of.
-  func takeBody() -> (() async throws -> Success)? {
-    defer { body = nil }
-    return body
-  }
-
-  override func cancel() { task?.cancel() }
-  override var isAbandoned: Bool { isOnlyReference(&task) }
-}
-
-/// The tasks of a loop that have not ended, in the order of their slots.
+/// The tasks of a loop that have not ended.
 struct TaskRegistry {
-  private var records: [TaskRecord?] = []
+  private var tasks: [(any RunningTask)?] = []
   private var freeSlots: [Int] = []
+  /// Those that have begun, by their native tasks.
+  private var byIdentity: [UInt: any RunningTask] = [:]
+  /// The last that has begun, for debug mode, which clears it.
+  var lastBegun: (name: String?, callSite: CallSite)?
 
-  var isEmpty: Bool { freeSlots.count == records.count }
+  var isEmpty: Bool { freeSlots.count == tasks.count }
 
   /// The tasks that have not ended.
-  var running: [TaskRecord] { records.compactMap { $0 } }
+  var running: [any RunningTask] { tasks.compactMap { $0 } }
 
-  mutating func insert(_ record: TaskRecord) {
+  /// The task that the caller is in; nil in others than the loop's own, such as the children that one makes by `async let`.
+  var current: (any RunningTask)? { CurrentTask.identity.flatMap { byIdentity[$0] } }
+
+  /// The task with that native one.
+  func task(_ identity: UInt) -> (any RunningTask)? { byIdentity[identity] }
+
+  mutating func insert(_ task: any RunningTask) {
     if let free = freeSlots.popLast() {
-      record.slot = free
-      records[free] = record
+      task.slot = free
+      tasks[free] = task
     } else {
-      record.slot = records.count
-      records.append(record)
+      task.slot = tasks.count
+      tasks.append(task)
     }
   }
 
-  mutating func remove(_ record: TaskRecord) {
-    guard let slot = record.slot else { return }
-    record.slot = nil
-    records[slot] = nil
+  /// Notes that the caller is the task.
+  mutating func begin(_ task: any RunningTask) {
+    guard let identity = CurrentTask.identity else { return }
+    task.identity = identity
+    byIdentity[identity] = task
+    lastBegun = (task.name, task.callSite)
+  }
+
+  mutating func remove(_ task: any RunningTask) {
+    guard let slot = task.slot else { return }
+    task.slot = nil
+    tasks[slot] = nil
     freeSlots.append(slot)
+    if let identity = task.identity { byIdentity[identity] = nil }
+  }
+
+  mutating func removeAll() -> [any RunningTask] {
+    let left = running
+    for task in left { task.slot = nil }
+    self = TaskRegistry()
+    return left
   }
 }

@@ -7,7 +7,7 @@ final class ConnectionRace {
   private let delay: Duration
   /// The addresses that were not tried yet, the next one last.
   private var waiting: [AddressInfo]
-  private var attempts: [Task<Void, any Error>] = []
+  private var attempts: [LoopTask<Void>] = []
   private var running = 0
   private var winner: Socket?
   /// What became of the attempts that failed, in the order in which they did.

@@ -43,23 +43,11 @@ struct ThreadLocal<Value: AnyObject>: Sendable {
 /// A value that belongs to one loop's thread, in a closure that the compiler wants to be able to send.
 ///
 /// This is where we, not the compiler, vouch for the isolation: the closures that carry one are run by a loop on its
-/// own thread only (a task prefers the loop's executor, a cancellation goes through the loop's queue), so that the
-/// value never meets another thread.
+/// own thread only (a task prefers the loop's executor, a cancellation goes through the loop's queue). What a program can do
+/// against that, by replacing the preference inside a task, the standard library lets it do to any actor's state as well.
 struct LoopBound<Value>: @unchecked Sendable {
   let value: Value
   init(_ value: Value) { self.value = value }
-}
-
-/// Whether nobody but the caller holds the task: then nobody can ask for its outcome any more.
-func isOnlyReference<Success, Failure>(_ task: inout Task<Success, Failure>?) -> Bool {
-  guard task != nil else { return false }
-  return unsafe withUnsafeMutablePointer(to: &task) { pointer in
-    // A task is one reference to a native object, which is what an AnyObject is too on this platform. It has to be the
-    // optional: without optimisation the question about a plain AnyObject is always answered with no.
-    unsafe pointer.withMemoryRebound(to: AnyObject?.self, capacity: 1) {
-      unsafe isKnownUniquelyReferenced(&$0.pointee)
-    }
-  }
 }
 
 /// libdispatch's main queue, where `MainActor` and `DispatchQueue.main` send their work as long as nobody else serves

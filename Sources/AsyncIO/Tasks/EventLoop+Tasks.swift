@@ -3,74 +3,73 @@
 extension EventLoop {
   /// Starts a task on the loop. asyncio's `create_task`.
   ///
-  /// The closure may capture and share whatever its surroundings can: it runs on the loop's thread only, as do the
-  /// child tasks that it makes with `async let` and task groups. It begins in the next iteration, in order with
-  /// callbacks. The task is a native one: cancel it, await its `value`. Its name is for logs and debuggers.
+  /// The closure may capture and share whatever its surroundings can, and return it: it runs on the loop's thread only. It
+  /// begins in the next iteration, in order with callbacks.
   ///
-  /// An error that the task ends with while nobody holds the task goes to the exception handler.
+  /// - Parameters:
+  ///   - name: for logs and debuggers.
+  ///   - eager: whether it begins at once, and runs to its first suspension before this returns. Where the loop does not
+  ///     run, and so nothing can, it begins as others do. asyncio's `eager_start`.
+  ///   - file: where the call is.
+  ///   - line: where the call is.
+  ///   - body: the work.
+  /// - Returns: the task; whoever holds it can await it and cancel it.
   @discardableResult
-  public func createTask<Success: Sendable>(
-    name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
+  public func createTask<Success>(
+    name: String? = nil, eager: Bool = false, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping () async throws -> Success
-  ) -> Task<Success, any Error> {
+  ) -> LoopTask<Success> {
     check("createTask")
-    let record = TypedTaskRecord(name: name, callSite: CallSite(file, line), core: core, body)
-    core.tasks.insert(record)
-    // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
-    // prefers the loop's executor, which runs its jobs on the loop's thread and nowhere else.
-    let bound = LoopBound(record)
-    let task = Task(name: name, executorPreference: taskExecutor) {
-      let record = bound.value
-      defer { record.core.taskEnded(record) }
-      guard let body = record.takeBody() else { misuse("a task began twice") }
-      do {
-        return try await body()
-      } catch {
-        record.core.taskFailed(record, error)
-        throw error
-      }
-    }
-    record.task = task
+    let task = makeTask(name: name, CallSite(file, line), body)
+    begin(task, eager: eager)
     return task
   }
-}
 
-extension LoopCore {
-  fileprivate func taskEnded(_ record: TaskRecord) {
-    tasks.remove(record)
-    onTaskEnd?(record)
+  /// Makes a task that does not run yet.
+  func makeTask<Success>(
+    name: String?, _ callSite: CallSite, _ body: @escaping () async throws -> Success
+  ) -> LoopTask<Success> {
+    LoopTask(self, name: name, callSite, body)
   }
 
-  /// Sees to it that the error is not lost in silence. Whether anybody holds the task can be told only once the task
-  /// is over. It is when the callback runs, and whoever waits for the task still holds it then: it is resumed later.
-  fileprivate func taskFailed(_ record: TaskRecord, _ error: any Error) {
-    if error is CancellationError || isClosed { return }
-    schedule(.callback(Handle(self) { EventLoop.running?.reportIfAbandoned(record, error) }))
-  }
-}
-
-extension EventLoop {
-  /// Suspends the task for so long, never for less. asyncio's `sleep`.
-  ///
-  /// Zero or less lets everything else that is ready run once.
-  ///
-  /// - Throws: `CancellationError` as soon as the task is cancelled.
-  public func sleep(for duration: Duration) async throws {
-    try await sleep(until: time.advanced(by: duration))
-  }
-
-  /// Suspends the task until a moment of the loop's clock, never for less.
-  ///
-  /// - Throws: `CancellationError` as soon as the task is cancelled.
-  public func sleep(until deadline: Clock.Instant) async throws {
-    try await wait("sleep") { waiter in
-      if deadline <= time {
-        let handle = callSoon { waiter.resume() }
-        waiter.onCancel = { handle.cancel() }
-      } else {
-        let handle = callAt(deadline) { waiter.resume() }
-        waiter.onCancel = { handle.cancel() }
-      }
+  /// Has a task run from the next iteration on, or up to its first suspension at once.
+  func begin<Success>(_ task: LoopTask<Success>, eager: Bool) {
+    guard eager, core.mailbox.isOnRunnersThread else {
+      task.start(on: taskExecutor)
+      return
     }
+    core.capturesJob = true
+    task.start(on: taskExecutor)
+    core.capturesJob = false
+    if let (job, executor) = core.capturedJob.take() { run(job, on: executor) }
+  }
+
+  /// The task that the caller is in; nil in a callback, and in tasks that are not the loop's own, such as the children that
+  /// one makes by `async let`. asyncio's `current_task`.
+  public var currentTask: (any AnyLoopTask)? {
+    checkThread("currentTask")
+    return core.tasks.current
+  }
+
+  /// The loop's tasks that have not ended. asyncio's `all_tasks`.
+  public var allTasks: [any AnyLoopTask] {
+    checkThread("allTasks")
+    return core.tasks.running
+  }
+
+  /// Awaits a task, and leaves it alone when the caller is cancelled meanwhile. asyncio's `shield`.
+  ///
+  /// - Throws: what the task ends with; `CancellationError` as soon as the caller is cancelled.
+  public func shield<Success>(_ task: LoopTask<Success>) async throws -> Success {
+    try await task.shielded()
+  }
+
+  /// Runs the closure as a task that goes on when the caller is cancelled meanwhile. asyncio's `shield`.
+  ///
+  /// - Throws: what the closure throws; `CancellationError` as soon as the caller is cancelled.
+  public func shield<Success>(
+    file: StaticString = #fileID, line: UInt = #line, _ body: @escaping () async throws -> Success
+  ) async throws -> Success {
+    try await createTask(eager: true, file: file, line: line, body).shielded()
   }
 }

@@ -7,10 +7,23 @@ extension EventLoop {
   /// to be looked at in `begin`, which runs in one go with the suspension, and once more after the return.
   ///
   /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
-  /// throws `CancellationError`.
+  /// throws `CancellationError`. A task of the loop's own has one handler of cancellation for its life, and notes here what it
+  /// waits for; the children that it makes by `async let`, and tasks from elsewhere, have one for each wait.
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try checkOpen(method)
+    guard let task = core.tasks.current else {
+      try await waitAsForeigner(begin)
+      return
+    }
+    if task.isCancelRequested { throw CancellationError() }
+    let waiter = Waiter()
+    task.waiter = waiter
+    defer { task.waiter = nil }
+    try await waiter.suspend { begin(waiter) }
+  }
+
+  private func waitAsForeigner(_ begin: (Waiter) -> Void) async throws {
     try Task.checkCancellation()
     let waiter = Waiter()
     let cancellable = LoopBound(waiter)

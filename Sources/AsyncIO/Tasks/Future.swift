@@ -1,66 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// An outcome that is not there yet, whatever its type: what ``Future`` and ``LoopTask`` have in common.
+public protocol AnyFuture: AnyObject {
+  /// The loop that its callbacks run on.
+  var loop: EventLoop { get }
+  /// Whether it has an outcome. asyncio's `done`.
+  var isDone: Bool { get }
+  /// Whether its outcome is a `CancellationError`. asyncio's `cancelled`.
+  var isCancelled: Bool { get }
+  /// The error that it ended with; nil without one, and while there is no outcome. Counts as asking for it. asyncio's
+  /// `exception`.
+  var error: (any Error)? { get }
+  /// Cancels it. asyncio's `cancel`.
+  @discardableResult
+  func cancel() -> Bool
+  /// Calls back by `callSoon` once there is an outcome, or now that there is one.
+  func whenDone(_ callback: @escaping () throws -> Void)
+}
+
 /// An outcome that is not there yet. asyncio's `Future`.
 ///
 /// Someone sets it, others await its ``value``, or are called back. It belongs to its loop's thread.
 ///
 /// An error that is set and never asked for goes to the loop's exception handler when the future is released.
-public final class Future<Value> {
-  private enum State {
-    case pending
-    case done(Result<Value, any Error>)
-  }
-
+public class Future<Value>: AnyFuture {
   /// The loop that its callbacks run on.
-  public let loop: EventLoop
-  private var state = State.pending
-  private var callbacks: [(Future<Value>) throws -> Void] = []
-  private var waiters = WaiterQueue()
+  public final let loop: EventLoop
+  /// The outcome; nil while there is none.
+  private final var outcomeNow: Result<Value, any Error>?
+  private final var callbacks: [() throws -> Void] = []
+  /// Who awaits it; made for the first.
+  private final var gate: Gate?
   /// Set while an error is there that nobody has asked for.
-  private var hasUnreadError = false
-  private let callSite: CallSite
+  private final var hasUnreadError = false
+  /// Where it was made.
+  public final let callSite: CallSite
 
   /// Makes a future without an outcome. asyncio's `create_future`.
-  public init(_ loop: EventLoop, file: StaticString = #fileID, line: UInt = #line) {
-    self.loop = loop
-    callSite = CallSite(file, line)
+  public convenience init(_ loop: EventLoop, file: StaticString = #fileID, line: UInt = #line) {
+    self.init(loop, CallSite(file, line))
   }
 
-  deinit {
-    guard hasUnreadError, case .done(.failure(let error)) = state, !loop.isClosed else { return }
-    var context = ExceptionContext(message: "the error of a future was never retrieved", error: error)
+  init(_ loop: EventLoop, _ callSite: CallSite) {
+    self.loop = loop
+    self.callSite = callSite
+  }
+
+  deinit { reportUnreadError(of: "future") }
+
+  /// Tells the exception handler, at the end, of an error that nobody asked for.
+  final func reportUnreadError(of label: String, taskName: String? = nil) {
+    guard hasUnreadError, case .failure(let error) = outcomeNow, !loop.isClosed else { return }
+    hasUnreadError = false
+    var context = ExceptionContext(message: "the error of a \(label) was never retrieved", error: error)
+    context.taskName = taskName
     context.callSite = callSite
     loop.callExceptionHandler(context)
   }
 
   /// Whether it has an outcome. asyncio's `done`.
-  public var isDone: Bool {
+  public final var isDone: Bool {
     loop.checkThread("Future.isDone")
     return hasOutcome
   }
 
-  private var hasOutcome: Bool {
-    if case .done = state { true } else { false }
-  }
+  final var hasOutcome: Bool { outcomeNow != nil }
 
   /// Whether it was cancelled. asyncio's `cancelled`.
-  public var isCancelled: Bool {
+  public final var isCancelled: Bool {
     loop.checkThread("Future.isCancelled")
-    guard case .done(.failure(let error)) = state else { return false }
+    guard case .failure(let error) = outcomeNow else { return false }
     return error is CancellationError
   }
 
   /// The outcome; nil while there is none. Counts as asking for the error. asyncio's `result` and `exception`.
-  public var result: Result<Value, any Error>? {
+  public final var result: Result<Value, any Error>? {
     loop.checkThread("Future.result")
-    guard case .done(let result) = state else { return nil }
     hasUnreadError = false
-    return result
+    return outcomeNow
+  }
+
+  /// The error that it ended with; nil without one, and while there is no outcome. Counts as asking for it. asyncio's
+  /// `exception`.
+  public final var error: (any Error)? {
+    guard case .failure(let error) = result else { return nil }
+    return error
   }
 
   /// Sets the value. asyncio's `set_result`.
   ///
-  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already, `.closed` on a closed loop.
+  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already, or for a task's, which is its own to
+  ///   set; `.closed` on a closed loop.
   public func setResult(_ value: Value) throws(EventLoopError) {
     try loop.checkOpen("Future.setResult")
     guard finish(.success(value)) else { throw .invalidState }
@@ -68,7 +98,7 @@ public final class Future<Value> {
 
   /// Sets the error. asyncio's `set_exception`.
   ///
-  /// - Throws: ``EventLoopError`` `.invalidState` when there is an outcome already, `.closed` on a closed loop.
+  /// - Throws: as ``setResult(_:)``.
   public func setError(_ error: any Error) throws(EventLoopError) {
     try loop.checkOpen("Future.setError")
     guard finish(.failure(error)) else { throw .invalidState }
@@ -83,47 +113,74 @@ public final class Future<Value> {
     return finish(.failure(CancellationError()))
   }
 
-  private func finish(_ result: Result<Value, any Error>) -> Bool {
-    guard case .pending = state else { return false }
-    state = .done(result)
+  /// Sets the outcome, calls back and wakes.
+  ///
+  /// - Returns: false when there was one already.
+  final func finish(_ result: Result<Value, any Error>) -> Bool {
+    guard outcomeNow == nil else { return false }
+    outcomeNow = result
     if case .failure(let error) = result, !(error is CancellationError) { hasUnreadError = true }
     let scheduled = callbacks
     callbacks.removeAll()
     for callback in scheduled { schedule(callback) }
-    waiters.resumeAll()
+    gate?.wakeAll()
     return true
   }
 
   /// Calls back by `callSoon` once there is an outcome, or now that there is one. asyncio's `add_done_callback`.
-  public func addDoneCallback(_ callback: @escaping (Future<Value>) throws -> Void) {
+  public final func addDoneCallback(_ callback: @escaping (Future<Value>) throws -> Void) {
+    whenDone { [unowned self] in try callback(self) }
+  }
+
+  /// Calls back by `callSoon` once there is an outcome, or now that there is one. asyncio's `add_done_callback`.
+  public final func whenDone(_ callback: @escaping () throws -> Void) {
     loop.checkThread("Future.addDoneCallback")
     if hasOutcome { schedule(callback) } else { callbacks.append(callback) }
   }
 
-  private func schedule(_ callback: @escaping (Future<Value>) throws -> Void) {
-    // A closed loop calls nobody back any more.
-    if !loop.isClosed { loop.callSoon { try callback(self) } }
+  private final func schedule(_ callback: @escaping () throws -> Void) {
+    // A closed loop calls nobody back any more. The future stays until it was called.
+    if !loop.isClosed { loop.callSoon { try withExtendedLifetime(self) { try callback() } } }
   }
 
   /// Awaits the outcome. Any number of tasks may.
   ///
-  /// Cancelling a task that awaits it ends that await alone; the future goes on for others.
+  /// Cancelling a task that awaits it ends that await alone: the future goes on for others. (A ``LoopTask`` is cancelled
+  /// with whoever awaits it.)
   ///
   /// - Throws: the error that was set; `CancellationError` when the future or the task is cancelled.
-  public var value: Value {
+  public final var value: Value {
     get async throws {
-      if !hasOutcome {
-        try await loop.wait("Future.value") { waiter in
-          if hasOutcome {
-            waiter.resume()
-          } else {
-            waiters.append(waiter)
-            waiter.onCancel = { self.waiters.remove(waiter) }
-          }
-        }
-      }
+      if !hasOutcome { try await waitUntilDone() }
       guard let result else { misuse("a future woke its waiters without an outcome") }
       return try result.get()
     }
+  }
+
+  /// Awaits the outcome, as ``value`` does, and returns the error rather than throw it.
+  public final var outcome: Result<Value, any Error> {
+    get async {
+      do { return .success(try await value) } catch { return .failure(error) }
+    }
+  }
+
+  /// Suspends the calling task until there is an outcome.
+  func waitUntilDone() async throws {
+    try await makeGate().wait("Future.value") { self.hasOutcome }
+  }
+
+  /// The same in a task that is cancelled already.
+  final func waitRegardless() async {
+    if !hasOutcome { await makeGate().waitRegardless { self.hasOutcome } }
+  }
+
+  /// How many tasks await it.
+  final var waitingCount: Int { gate?.count ?? 0 }
+
+  private final func makeGate() -> Gate {
+    if let gate { return gate }
+    let made = Gate(loop)
+    gate = made
+    return made
   }
 }

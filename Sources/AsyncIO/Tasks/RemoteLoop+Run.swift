@@ -28,7 +28,8 @@ extension RemoteLoop {
               }
               forget()
             }
-            state.started { task.cancel() }
+            let started = task.remote
+            state.started { started.cancel() }
           },
           onDrop: { state.finish(.failure(EventLoopError.closed)) })
         if !post(call) { state.finish(.failure(EventLoopError.closed)) }
@@ -40,7 +41,7 @@ extension RemoteLoop {
 }
 
 /// The two ends of a remote run: who waits, and what cancels the task. Safe from any thread.
-private final class RemoteRun<Success: Sendable>: Sendable {
+final class RemoteRun<Success: Sendable>: Sendable {
   private struct State {
     var continuation: CheckedContinuation<Success, any Error>?
     var cancel: (@Sendable () -> Void)?

@@ -73,14 +73,21 @@ extension EventLoop {
   }
 
   /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
+  ///
+  /// - Parameters:
+  ///   - handlesInterrupt: whether SIGINT cancels the body.
+  ///   - executorShutdownTimeout: as the configuration has it.
+  ///   - onStart: handed the body's task before that begins.
+  ///   - body: the program.
   package func runMain<R>(
     handlesInterrupt: Bool, executorShutdownTimeout: Duration? = Configuration().executorShutdownTimeout,
-    _ body: @escaping (EventLoop) async throws -> R
+    onStart: (LoopTask<R>) -> Void = { _ in }, _ body: @escaping (EventLoop) async throws -> R
   ) throws -> R {
-    let (task, outcome) = startTask { [unowned self] in try await body(self) }
+    let main = createTask(name: "main") { [unowned self] in try await body(self) }
+    onStart(main)
     var wasInterrupted = false
     // The body, and after it the wait for the default executor.
-    var interruptible = task
+    var interruptible: any AnyLoopTask = main
     let catchesInterrupt =
       handlesInterrupt
       && onInterrupt {
@@ -94,7 +101,7 @@ extension EventLoop {
       close()
     }
     do {
-      return try runUntilComplete(outcome)
+      return try runUntilComplete(main)
     } catch is CancellationError where wasInterrupted {
       throw EventLoopError.interrupted
     }
@@ -120,13 +127,13 @@ extension EventLoop {
   }
 
   /// Waits for work that the default executor still has. SIGINT ends that.
-  private func awaitDefaultExecutor(_ timeout: Duration?, _ willWait: (Task<Void, any Error>) -> Void) {
+  private func awaitDefaultExecutor(_ timeout: Duration?, _ willWait: (any AnyLoopTask) -> Void) {
     if defaultExecutor == nil || timeout == .zero { return }
-    let (task, outcome) = startTask { [unowned self] in try await shutdownDefaultExecutor(timeout: timeout) }
-    willWait(task)
-    while !outcome.isDone {
+    let shutdown = createTask { [unowned self] in try await shutdownDefaultExecutor(timeout: timeout) }
+    willWait(shutdown)
+    while !shutdown.isDone {
       // A callback that stops the loop must not cut it short.
-      do { try runUntilComplete(outcome) } catch EventLoopError.stoppedBeforeComplete { continue } catch { return }
+      do { try runUntilComplete(shutdown) } catch EventLoopError.stoppedBeforeComplete { continue } catch { return }
     }
   }
 }

@@ -54,7 +54,8 @@ import Testing
       let first = loop.createTask { try await reader.readLine() }
       let second = loop.createTask { for try await line in reader.lines { print(line) } }
       _ = try await (first.value, second.value, future.value)
-      Task.detached { first.cancel(); _ = try await first.value }
+      let away = first.remote
+      Task.detached { away.cancel(); _ = try await away.value }
       """
     ),
     (

@@ -157,12 +157,12 @@ import Testing
         if query.host == "hangs.test" { gate.wait() }
         return [hole, hole, hole]
       }
-      func connect(_ host: String, _ delay: Duration?) -> Task<Void, any Error> {
+      func connect(_ host: String, _ delay: Duration?) -> LoopTask<Void> {
         loop.createTask {
           _ = try await loop.createConnection({ Recorder() }, host: host, port: 1, happyEyeballsDelay: delay)
         }
       }
-      func cancel(_ task: Task<Void, any Error>) async {
+      func cancel(_ task: LoopTask<Void>) async {
         task.cancel()
         #expect(await thrown { try await task.value } is CancellationError)
         #expect(kernel.openDescriptors == before)

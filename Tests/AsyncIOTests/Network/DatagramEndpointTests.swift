@@ -260,7 +260,7 @@ struct DatagramEndpointTests {
         _ = try await loop.createDatagramEndpoint(DatagramRecorder.init, remoteAddress: ("unknown.invalid", 9))
       }
       task.cancel()
-      let outcome = await task.result
+      let outcome = await task.outcome
       #expect(throws: CancellationError.self) { try outcome.get() }
       #expect(kernel.count(of: .makeSocket) == 0)
     }

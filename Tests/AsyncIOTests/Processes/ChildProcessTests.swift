@@ -95,7 +95,7 @@ import Testing
   @Test("ten children at once keep their outputs apart")
   func manyAtOnce() throws {
     try runProcessLoop { loop, _ in
-      var tasks: [Task<String, any Error>] = []
+      var tasks: [LoopTask<String>] = []
       for index in 0..<10 {
         tasks.append(
           loop.createTask {

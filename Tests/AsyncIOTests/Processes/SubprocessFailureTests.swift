@@ -190,7 +190,7 @@ import Testing
   func cancellation() throws {
     try runProcessLoop { loop, kernel in
       let recorder = ProcessRecorder()
-      var task: Task<Void, any Error>?
+      var task: LoopTask<Void>?
       // The earliest moment at which there is a child.
       recorder.onMade = { _ in task?.cancel() }
       task = loop.createTask { _ = try await loop.subprocessExec({ recorder }, "cat") }

@@ -97,7 +97,7 @@ import Testing
     try runLoop { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
       writer.write([UInt8](repeating: 3, count: 1 << 20))
-      var tasks: [Task<Void, any Error>] = []
+      var tasks: [LoopTask<Void>] = []
       for _ in 0..<5 { tasks.append(try await loop.startWaiting { try await writer.drain() }) }
       if breaks { peer.close() } else { writer.transport.abort() }
       for task in tasks {
@@ -185,7 +185,7 @@ import Testing
     try runLoop { loop, kernel in
       kernel.limit(.receive, toBytes: 1024)
       var order: [Int] = []
-      var tasks: [Task<Void, any Error>] = []
+      var tasks: [LoopTask<Void>] = []
       var peers: [Socket] = []
       for number in 0..<3 {
         let (reader, writer, peer) = try await loop.makeStreamPair(kernel)

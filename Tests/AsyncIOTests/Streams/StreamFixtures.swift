@@ -37,7 +37,7 @@ extension EventLoop {
   /// Starts a task and lets it come to where it must wait.
   func startWaiting<Success: Sendable>(
     _ body: @escaping () async throws -> Success
-  ) async throws -> Task<Success, any Error> {
+  ) async throws -> LoopTask<Success> {
     let task = createTask(body)
     try await settle()
     return task

@@ -263,7 +263,7 @@ import Testing
       try await loop.sleep(for: .zero)
       #expect(loop.core.nextDeadline() != nil)
       task.cancel()
-      _ = await task.result
+      _ = await task.outcome
       #expect(loop.core.nextDeadline() == nil)
     }
   }
@@ -279,7 +279,8 @@ import Testing
           }
         }
         try await loop.sleep(for: .zero)
-        _ = TestThread { task.cancel() }
+        let remote = task.remote
+        _ = TestThread { remote.cancel() }
         await #expect(throws: CancellationError.self) { try await task.value }
       }
     }

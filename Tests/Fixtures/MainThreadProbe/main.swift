@@ -154,7 +154,7 @@ func threads(_ adoption: String) throws {
     let task = loop.createTask { try await Task.sleep(for: .seconds(1000)) }
     try await loop.sleep(for: .zero)
     task.cancel()
-    _ = await task.result
+    _ = await task.outcome
     more("cancelled Task.sleep")
   }
 }

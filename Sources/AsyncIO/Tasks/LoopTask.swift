@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A task of a loop, whatever its type.
+public protocol AnyLoopTask: AnyFuture {
+  /// The name that it was given, for logs and debuggers. asyncio's `get_name`.
+  var name: String? { get }
+  /// Where it was made.
+  var callSite: CallSite { get }
+}
+
+/// Async work on a loop: a ``Future`` that a closure's result is the outcome of. asyncio's `Task`.
+///
+/// It is made by ``EventLoop/createTask(name:eager:file:line:_:)`` or a ``LoopTaskGroup``, and belongs to its loop's thread, as
+/// does all that its closure shares with others. Its result need not be `Sendable`. Behind it is a native `Task`, so that
+/// priorities, task locals and `Task.isCancelled` are what they are anywhere.
+///
+/// Awaiting its ``Future/value`` makes the awaiting task responsible for it: cancelling that one cancels this one, and waits
+/// for its end. ``EventLoop/shield(_:)`` stops that. An error that nobody asks for goes to the exception handler once the task
+/// is released.
+public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask {
+  /// The name that it was given. asyncio's `get_name`.
+  public let name: String?
+  /// Its work, until it begins.
+  private var body: (() async throws -> Success)?
+  /// What runs it; nil only while it is being made.
+  private var native: Task<Void, Never>?
+  /// Where the registry keeps it; nil once it has ended.
+  var slot: Int?
+  /// What tells its native task from others; nil before it begins.
+  var identity: UInt?
+  /// What it waits for; nil while it does not, or waits for something of somebody else's.
+  var waiter: Waiter?
+  private(set) var isCancelRequested = false
+  /// Told at once when it has ended, by whoever is responsible for it.
+  var onEnd: (() -> Void)?
+
+  init(
+    _ loop: EventLoop, name: String?, _ callSite: CallSite, _ body: @escaping () async throws -> Success
+  ) {
+    self.name = name
+    self.body = body
+    super.init(loop, callSite)
+  }
+
+  deinit { reportUnreadError(of: name.map { "task \"\($0)\"" } ?? "task", taskName: name) }
+
+  // MARK: Its life
+
+  /// Has the native task made, whose first step stands in the loop's queue from here on.
+  func start(on executor: LoopTaskExecutor) {
+    loop.core.tasks.insert(self)
+    // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
+    // prefers the loop's executor, which runs its jobs on the loop's thread.
+    let bound = LoopBound(self)
+    let door = executor.door
+    native = Task(name: name, executorPreference: executor) {
+      // One handler for the task's whole life: what it waits for at the moment is the loop's to know.
+      await withTaskCancellationHandler {
+        await bound.value.run()
+      } onCancel: {
+        // Whoever cancels may be on any thread; the task is the loop's.
+        door.perform { bound.value.wasCancelled() }
+      }
+    }
+  }
+
+  private func run() async {
+    guard let body = body.take() else { misuse("a task began twice") }
+    loop.core.tasks.begin(self)
+    let result: Result<Success, any Error>
+    do { result = .success(try await body()) } catch { result = .failure(error) }
+    // It stays itself while others hear of its end.
+    loop.core.tasks.remove(self)
+    _ = finish(result)
+    let onEnd = onEnd.take()
+    onEnd?()
+    loop.core.onTaskEnd?(self)
+  }
+
+  /// Lets go of work that will not begin.
+  func discard() { body = nil }
+
+  private func wasCancelled() {
+    isCancelRequested = true
+    waiter?.cancel()
+  }
+
+  // MARK: Its future
+
+  /// Cancels the task: what it awaits throws a `CancellationError`, now and from here on. asyncio's `cancel`.
+  ///
+  /// It ends when its closure does, which may take its time, and may end it with something else.
+  ///
+  /// - Returns: false when it has ended already.
+  @discardableResult
+  public override func cancel() -> Bool {
+    loop.checkThread("LoopTask.cancel")
+    guard !hasOutcome else { return false }
+    native?.cancel()
+    return true
+  }
+
+  /// The outcome of a task is its own to set.
+  ///
+  /// - Throws: ``EventLoopError`` `.invalidState`.
+  public override func setResult(_ value: Success) throws(EventLoopError) {
+    throw EventLoopError(.invalidState, "LoopTask.setResult: a task's outcome is its own to set")
+  }
+
+  /// The outcome of a task is its own to set.
+  ///
+  /// - Throws: ``EventLoopError`` `.invalidState`.
+  public override func setError(_ error: any Error) throws(EventLoopError) {
+    throw EventLoopError(.invalidState, "LoopTask.setError: a task's outcome is its own to set")
+  }
+
+  /// Suspends the calling task until this one has ended. Cancellation flows down: it cancels this one, and is thrown once
+  /// this one has ended, unless that ended with an error of its own.
+  override func waitUntilDone() async throws {
+    if loop.core.tasks.current === self {
+      throw EventLoopError(.invalidState, "LoopTask.value: a task cannot await itself")
+    }
+    do {
+      try await super.waitUntilDone()
+    } catch let cancellation as CancellationError {
+      cancel()
+      await waitRegardless()
+      // An error of its own is news; everything else the one that awaits has no use for any more.
+      if let error, !(error is CancellationError) { throw error }
+      throw cancellation
+    }
+  }
+
+  /// Awaits the outcome, and only that ends when the caller is cancelled.
+  func shielded() async throws -> Success {
+    if !hasOutcome { try await super.waitUntilDone() }
+    return try await value
+  }
+
+  // MARK: Other threads
+
+  /// The task as other threads may see it.
+  public var remote: RemoteTask<Success> {
+    loop.checkThread("LoopTask.remote")
+    return RemoteTask(self, native, loop.taskExecutor.door)
+  }
+}

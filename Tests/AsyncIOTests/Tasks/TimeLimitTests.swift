@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import AsyncIO
+
+@Suite struct TimeLimitTests {
+  @Test("work within the limit returns its value, or throws its error")
+  func withinLimit() throws {
+    try runLoop { loop, _ in
+      #expect(try await loop.withTimeout(.seconds(100)) { 3 } == 3)
+      #expect(
+        try await loop.withTimeout(.seconds(100)) {
+          try await loop.sleep(for: .milliseconds(1))
+          return 4
+        } == 4)
+      await #expect(throws: TestError(number: 1)) {
+        try await loop.withTimeout(.seconds(100)) { throw TestError(number: 1) }
+      }
+      #expect(loop.core.timers.count == 0, "the limits are taken away")
+    }
+  }
+
+  @Test("work beyond the limit is cancelled and awaited, and the error names the limit's place")
+  func beyondLimit() throws {
+    try runLoop { loop, kernel in
+      var log: [String] = []
+      let line: UInt = #line + 3
+      let start = loop.time
+      let error = await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.milliseconds(10)) {
+          do { try await loop.sleep(for: .seconds(1000)) } catch {
+            log.append("\(Task.isCancelled)")
+            throw error
+          }
+        }
+      }
+      #expect(start.duration(to: loop.time) >= .milliseconds(10))
+      #expect(error?.callSite.line == line)
+      #expect(log == ["true"])
+      #expect(!Task.isCancelled, "the caller is not cancelled by a limit of its own")
+      try await loop.sleep(for: .zero)
+    }
+  }
+
+  @Test("Task.sleep, child tasks and plain awaits end by the limit as well")
+  func everythingEnds() throws {
+    try runLoop { loop, _ in
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.milliseconds(1)) { try await Task.sleep(for: .seconds(1000)) }
+      }
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.milliseconds(1)) {
+          async let child: Void = Task.sleep(for: .seconds(1000))
+          try await child
+        }
+      }
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.milliseconds(1)) { try await Future<Void>(loop).value }
+      }
+    }
+  }
+
+  @Test("limits nest, and each throws for itself", arguments: [true, false])
+  func nested(_ innerFirst: Bool) throws {
+    try runLoop { loop, _ in
+      var inner: (any Error)?
+      let outerLine: UInt = #line + 2
+      do {
+        try await loop.withTimeout(innerFirst ? .seconds(100) : .milliseconds(2)) {
+          do {
+            try await loop.withTimeout(innerFirst ? .milliseconds(2) : .seconds(100)) {
+              try await loop.sleep(for: .seconds(1000))
+            }
+          } catch {
+            inner = error
+            try await loop.sleep(for: .zero)
+          }
+        }
+        #expect(innerFirst)
+        #expect(inner is TimeoutError)
+      } catch {
+        #expect(!innerFirst)
+        #expect(inner is CancellationError)
+        #expect((error as? TimeoutError)?.callSite.line == outerLine)
+      }
+    }
+  }
+
+  @Test("both expire in one tick: the outer one is told of")
+  func nestedInOneTick() throws {
+    try runLoop { loop, _ in
+      let deadline = loop.time.advanced(by: .milliseconds(1))
+      let outerLine: UInt = #line + 2
+      let error = await #expect(throws: TimeoutError.self) {
+        try await loop.withDeadline(deadline) {
+          try await loop.withDeadline(deadline) { try await loop.sleep(for: .seconds(1000)) }
+        }
+      }
+      #expect(error?.callSite.line == outerLine)
+    }
+  }
+
+  @Test(
+    "a cancellation from outside is never taken for the limit's, in the same tick either", arguments: [true, false])
+  func outsideInOneTick(_ cancelFirst: Bool) throws {
+    try runLoop { loop, _ in
+      let deadline = loop.time.advanced(by: .milliseconds(1))
+      var task: LoopTask<Void>?
+      if cancelFirst { loop.callAt(deadline) { task?.cancel() } }
+      let running = loop.createTask(eager: true) {
+        try await loop.withDeadline(deadline) { try await loop.sleep(for: .seconds(1000)) }
+      }
+      task = running
+      if !cancelFirst { loop.callAt(deadline) { task?.cancel() } }
+      #expect(await running.outcome.isCancellation)
+      task = nil
+    }
+  }
+
+  @Test("work that is done in the tick in which the time is over is done")
+  func doneInOneTick() throws {
+    try runLoop { loop, _ in
+      let deadline = loop.time.advanced(by: .milliseconds(1))
+      let future = Future<Int>(loop)
+      loop.callAt(deadline) { try future.setResult(8) }
+      #expect(try await loop.withDeadline(deadline) { try await future.value } == 8)
+    }
+  }
+
+  @Test("a limit can be moved, taken away, and asked")
+  func reschedule() throws {
+    try runLoop { loop, _ in
+      try await loop.withTimeout(.milliseconds(5)) { limit in
+        #expect(limit.deadline != nil && !limit.isExpired)
+        limit.reschedule(at: nil)
+        #expect(limit.deadline == nil)
+        try await loop.sleep(for: .milliseconds(15))
+      }
+      var kept: TimeLimit?
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withDeadline(nil) { limit in
+          kept = limit
+          try await loop.sleep(for: .zero)
+          limit.reschedule(after: .milliseconds(1))
+          try await loop.sleep(for: .seconds(1000))
+        }
+      }
+      #expect(kept?.isExpired == true)
+      kept?.reschedule(after: .milliseconds(1))
+      #expect(loop.core.timers.count == 0, "nothing is scheduled once the scope was left")
+    }
+  }
+
+  @Test(
+    "a limit of zero or less expires at the first suspension; work that never suspends is done", arguments: [0, -5])
+  func zero(_ seconds: Int) throws {
+    try runLoop { loop, _ in
+      #expect(try await loop.withTimeout(.seconds(seconds)) { 1 } == 1)
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.seconds(seconds)) { try await loop.sleep(for: .seconds(1000)) }
+      }
+    }
+  }
+
+  @Test("in a task that is cancelled already nothing begins")
+  func cancelledBefore() throws {
+    try runLoop { loop, _ in
+      var began = false
+      let task = loop.createTask { try await loop.withTimeout(.seconds(100)) { began = true } }
+      task.cancel()
+      #expect(await task.outcome.isCancellation)
+      #expect(!began)
+    }
+  }
+
+  @Test("a ticker keeps its distances whatever the work takes, and tells what it missed")
+  func ticker() throws {
+    try runLoop { loop, kernel in
+      let start = loop.time
+      var ticks: [Ticker.Tick] = []
+      for try await tick in loop.every(.milliseconds(4)) {
+        ticks.append(tick)
+        #expect(start.duration(to: loop.time) >= .milliseconds(4) * tick.number)
+        if tick.number == 2 { kernel.advanceClock(by: .milliseconds(13)) }
+        if ticks.count == 5 { break }
+      }
+      #expect(ticks.first?.number == 1)
+      #expect(ticks[2].number >= 5 && ticks[2].missed == ticks[2].number - 3)
+      #expect(zip(ticks, ticks.dropFirst()).allSatisfy { $1.number == $0.number + $1.missed + 1 })
+    }
+  }
+}
