@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
@@ -62,6 +64,35 @@ int casyncio_send_messages(int socket, struct casyncio_message *messages, unsign
   ssize_t length = sendmsg(socket, &messages->header, flags);
   if (length < 0) return -1;
   messages->length = (unsigned int)length;
+  return 1;
+}
+
+int casyncio_take_error(int socket, int *code, struct sockaddr *destination, socklen_t *length) {
+  union {
+    char bytes[512];
+    struct cmsghdr aligned;
+  } control;
+  char rest;
+  struct iovec vector = {.iov_base = &rest, .iov_len = sizeof rest};
+  struct msghdr message = {.msg_name = destination,
+                           .msg_namelen = *length,
+                           .msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control};
+  if (recvmsg(socket, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return -1;
+  *length = message.msg_namelen;
+  *code = 0;
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
+    int is_v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR;
+    int is_v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR;
+    if (!is_v4 && !is_v6) continue;
+    struct sock_extended_err error;
+    memcpy(&error, CMSG_DATA(part), sizeof error);
+    int is_failure = error.ee_origin == SO_EE_ORIGIN_LOCAL || error.ee_origin == SO_EE_ORIGIN_ICMP ||
+                     error.ee_origin == SO_EE_ORIGIN_ICMP6;
+    if (is_failure) *code = (int)error.ee_errno;
+  }
   return 1;
 }
 

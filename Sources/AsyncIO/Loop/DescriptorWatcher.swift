@@ -21,6 +21,7 @@ final class DescriptorWatcher: ReadinessWatcher {
   var ownsDescriptor: Bool { false }
 
   func descriptorIsReady(_ ready: Interest) {
+    let failure = ready.contains(.hangUp) ? queuedError() : nil
     for direction in [Interest.read, .write] where ready.contains(direction) {
       switch listener(direction) {
       case nil:
@@ -34,9 +35,17 @@ final class DescriptorWatcher: ReadinessWatcher {
         }
       case .waiter(let waiter):
         try? set(nil, direction)
-        waiter.resume()
+        waiter.resume(failure.map { .failure($0) } ?? .success(()))
       }
     }
+  }
+
+  /// An error that the kernel has queued for the socket: a task's call would not hear of it, and the poller would go on
+  /// about it for ever. Where there is a callback, it is the program that reads the queue.
+  private func queuedError() -> IOError? {
+    for case .callback in [reader, writer] { return nil }
+    let error = loop.kernel.takeQueuedErrors(descriptor).first
+    return error.map { IOError($0.code, "send", $0.destination?.description ?? "descriptor \(descriptor.rawValue)") }
   }
 
   /// Sets a callback. The one before is cancelled, also if it is queued already.
@@ -80,6 +89,7 @@ final class DescriptorWatcher: ReadinessWatcher {
     if wanted.isEmpty {
       loop.release(descriptor)
     } else {
+      wanted.insert(.hangUp)
       try loop.setInterest(wanted, for: descriptor)
     }
   }

@@ -4,7 +4,8 @@ public import SystemPackage
 extension EventLoop {
   /// Calls back whenever the descriptor can be read from, until ``removeReader(_:)``. asyncio's `add_reader`.
   ///
-  /// Level-triggered: the callback runs in each iteration that finds the descriptor readable, at its end, or in error.
+  /// Level-triggered: the callback runs in each iteration that finds the descriptor readable, at its end, or in error. A
+  /// socket with an error queue (`IP_RECVERR`) is in error as long as the callback leaves something in that.
   /// A second call replaces the callback. The descriptor stays the caller's: remove the reader before closing it.
   ///
   /// - Throws: ``IOError`` for a descriptor that is closed or can't be watched, such as a regular file's;

@@ -35,7 +35,8 @@ public final class EventLoop {
   var outgoingCiphertext: [UInt8] = []
   var gatheredPlaintext: [UInt8] = []
   /// Where arriving datagrams land, one batch at a time.
-  lazy var datagramBatch = DatagramBatch()
+  lazy var packetBatch = DatagramBatch.ofPackets()
+  lazy var messageBatch = DatagramBatch.ofMessages()
   /// The custom handler; nil for the default one.
   var exceptionHandler: ExceptionHandler?
   /// The signals that the loop handles; nil while there are none.

@@ -119,7 +119,7 @@ private struct BoundDatagramSocket {
   let socket: Socket
   /// The peer that it is connected to.
   var remoteAddress: SocketAddress?
-  /// Where its datagrams go without being connected.
+  /// Where its datagrams go, as the program named it.
   var destination: SocketAddress?
   /// The file that it is bound to.
   var file: SocketFile?
@@ -195,7 +195,9 @@ private struct DatagramBinder {
           bound.destination = remote
         } else {
           try socket.connect(to: remote)
-          bound.remoteAddress = remote
+          // The kernel may have put another one in its place: loopback's for a wildcard.
+          bound.remoteAddress = socket.remoteAddress ?? remote
+          bound.destination = remote
         }
       }
     } catch {

@@ -9,12 +9,12 @@ import SystemPackage
 /// change.
 @safe package final class DatagramBatch {
   /// How many datagrams one call receives at the most: a share of a tick that leaves room for the others.
-  package static let capacity = 32
-  /// The longest datagram: no IP packet is longer. Unix sockets know longer ones, of which the rest is lost.
-  package static let datagramSize = 64 * 1024
+  package let capacity: Int
+  /// The longest datagram that fits; of longer ones the rest is lost.
+  package let datagramSize: Int
   /// From one buffer to the next. At a distance of a power of two they would compete for the same few lines of the
   /// processor's caches.
-  private static let stride = datagramSize + 5 * 64
+  private let stride: Int
 
   /// Ours from `init` to `deinit`, as what they point to: the buffers in `bytes`, and one of `addresses` each.
   private let messages: UnsafeMutablePointer<casyncio_message>
@@ -25,17 +25,28 @@ import SystemPackage
   /// How many datagrams the last call received.
   package private(set) var count = 0
   /// How many the next call may receive. Tests make batches short.
-  package var limit = DatagramBatch.capacity
+  package var limit: Int
 
-  package init() {
-    let capacity = DatagramBatch.capacity
+  /// A batch for what comes by IP, whose longest packet it has room for.
+  package static func ofPackets() -> DatagramBatch { DatagramBatch(capacity: 32, datagramSize: 64 * 1024) }
+
+  /// A batch for what programs of one machine send each other, which only the sender's buffer limits: 208 KiB as Linux
+  /// comes. All this room costs nothing until it is needed, since the system gives memory page by page as it is written
+  /// to.
+  package static func ofMessages() -> DatagramBatch { DatagramBatch(capacity: 16, datagramSize: 1024 * 1024) }
+
+  package init(capacity: Int, datagramSize: Int) {
+    self.capacity = capacity
+    self.datagramSize = datagramSize
+    stride = datagramSize + 5 * 64
+    limit = capacity
     unsafe messages = .allocate(capacity: capacity)
     unsafe vectors = .allocate(capacity: capacity)
     unsafe addresses = .allocate(capacity: capacity)
-    unsafe bytes = .allocate(capacity: capacity * DatagramBatch.stride)
+    unsafe bytes = .allocate(capacity: capacity * stride)
     for index in 0..<capacity {
-      let buffer = unsafe bytes + index * DatagramBatch.stride
-      unsafe vectors[index] = iovec(iov_base: buffer, iov_len: DatagramBatch.datagramSize)
+      let buffer = unsafe bytes + index * stride
+      unsafe vectors[index] = iovec(iov_base: buffer, iov_len: datagramSize)
       var message = unsafe casyncio_message()
       unsafe message.header.msg_name = UnsafeMutableRawPointer(addresses + index)
       unsafe message.header.msg_namelen = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -59,7 +70,7 @@ import SystemPackage
       unsafe messages[index].header.msg_namelen = socklen_t(MemoryLayout<sockaddr_storage>.size)
     }
     count = 0
-    count = try unsafe call(messages, min(limit, DatagramBatch.capacity))
+    count = try unsafe call(messages, min(limit, capacity))
   }
 
   /// Who sent a datagram of the last call.
@@ -79,8 +90,8 @@ import SystemPackage
   /// Lends a datagram of the last call.
   package func withBytes<R>(_ index: Int, _ body: (Span<UInt8>) throws -> R) rethrows -> R {
     require(index < count, "the batch has no datagram \(index)")
-    let length = min(Int(unsafe messages[index].length), DatagramBatch.datagramSize)
-    let bytes = unsafe UnsafeBufferPointer(start: bytes + index * DatagramBatch.stride, count: length)
+    let length = min(Int(unsafe messages[index].length), datagramSize)
+    let bytes = unsafe UnsafeBufferPointer(start: bytes + index * stride, count: length)
     return try body(unsafe Span(_unsafeElements: bytes))
   }
 }

@@ -61,6 +61,10 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
   /// - Returns: how many of the first were taken, at least one.
   func send(_ descriptor: FileDescriptor, _ datagrams: [OutgoingDatagram]) throws(Errno) -> Int
 
+  /// Takes what is in the error queue of an IP socket, which a program may have asked for (`IP_RECVERR`): as long as
+  /// there is something, pollers report the socket as failed. Empty for other descriptors.
+  func takeQueuedErrors(_ descriptor: FileDescriptor) -> [QueuedError]
+
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func remoteAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress
   func option(_ descriptor: FileDescriptor, level: Int32, name: Int32) throws(Errno) -> Int32
@@ -99,6 +103,13 @@ package struct FileStatus: Hashable, Sendable {
   package var isSocket: Bool
   package var device: UInt64
   package var inode: UInt64
+}
+
+/// What became of something that was sent, as routers and the peer's machine told afterwards.
+package struct QueuedError: Equatable, Sendable {
+  package var code: Errno
+  /// Where it was sent to.
+  package var destination: SocketAddress?
 }
 
 /// What a descriptor stands for.

@@ -17,8 +17,11 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   private var receiver: (any DatagramProtocol)?
   /// The address of the peer that the endpoint is connected to; nil when it is open to all.
   public let remoteAddress: SocketAddress?
-  /// Where datagrams go on an endpoint that has one destination, but is not connected to it: a broadcast address.
+  /// Where datagrams go as the program named it: a broadcast address, which the endpoint is not connected to, or one that
+  /// stands for the peer's, such as `0.0.0.0`.
   private let destination: SocketAddress?
+  /// Whether what arrives may be longer than any IP packet.
+  let takesLongDatagrams: Bool
   private var cachedLocalAddress: SocketAddress?
   /// The file that a unix socket is bound to; removed with the socket.
   private let file: SocketFile?
@@ -37,6 +40,8 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     self.remoteAddress = remoteAddress
     self.destination = destination
     self.file = file
+    let family = socket.family
+    takesLongDatagrams = family != .ipv4 && family != .ipv6
   }
 
   /// Ties the protocol to the transport: tells it of the endpoint, then starts to receive.
@@ -81,11 +86,11 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   /// Receives one batch: what is left is for the next tick.
   private func receive() {
-    let batch = loop.datagramBatch
+    let batch = takesLongDatagrams ? loop.messageBatch : loop.packetBatch
     do throws(Errno) {
       try loop.kernel.receive(socket.descriptor, into: batch)
     } catch {
-      if error != .wouldBlock { failed(error, "recv", remoteAddress) }
+      if error != .wouldBlock { failed(IOError(error, "recv", name)) }
       return
     }
     for index in 0..<batch.count {
@@ -93,7 +98,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
       guard state.isReading else { return }
       let sender = batch.sender(index)
       if batch.isTruncated(index) {
-        failed(.messageTooLong, "recv", sender)
+        failed(IOError(.messageTooLong, "recv", sender.description))
         continue
       }
       do {
@@ -114,10 +119,17 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   /// - Parameters:
   ///   - data: the datagram; it is copied if it has to wait.
   ///   - address: where it goes; nil for the remote address that the endpoint was made with. On an endpoint with a
-  ///     remote address, another one is a programmer error.
+  ///     remote address, another one is an error: `EISCONN`.
   public func sendTo(_ data: Span<UInt8>, _ address: SocketAddress? = nil) {
     guard admitsSend() else { return }
-    let target = target(for: address)
+    if let address, let only = remoteAddress ?? destination, address != only, address != destination {
+      // No programmer's error: the address may be that of whoever has sent something.
+      let subject = "\(address) (the endpoint's remote address is \(only))"
+      failed(IOError(.socketIsConnected, "send", subject))
+      return
+    }
+    // None where the socket is connected.
+    let target = remoteAddress == nil ? address ?? destination : nil
     // What is queued goes first.
     if queue.isEmpty {
       do throws(Errno) {
@@ -125,7 +137,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
         return
       } catch {
         if error != .wouldBlock {
-          failed(error, "send", target ?? remoteAddress)
+          failed(IOError(error, "send", target?.description ?? name))
           return
         }
       }
@@ -141,14 +153,6 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   /// Sends a string's UTF-8 bytes as a datagram, or queues them when the kernel does not take them now. asyncio's
   /// `sendto`.
   public func sendTo(_ text: String, _ address: SocketAddress? = nil) { sendTo(text.utf8Span.span, address) }
-
-  /// The address for the kernel: none where the socket is connected.
-  private func target(for address: SocketAddress?) -> SocketAddress? {
-    if let only = remoteAddress ?? destination, let address, address != only {
-      misuse("DatagramTransport.sendTo: the endpoint's remote address is \(only), not \(address)")
-    }
-    return remoteAddress == nil ? address ?? destination : nil
-  }
 
   private func admitsSend() -> Bool {
     loop.checkThread("DatagramTransport.sendTo")
@@ -168,9 +172,9 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
       return
     } catch {
       // It was the first's error; the others may fare better.
-      let address = queue.front.first?.address ?? remoteAddress
+      let address = queue.front.first?.address
       queue.removeFirst(1)
-      failed(error, "send", address)
+      failed(IOError(error, "send", address?.description ?? name))
     }
     tellFlow()
     // The protocol may have sent, or closed, in answer to that.
@@ -229,8 +233,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   /// Tells the protocol of a failed call. A protocol that answers an error by sending what fails again is told of that
   /// in the next iteration: it would else call itself until the stack ends.
-  private func failed(_ code: Errno, _ operation: String, _ address: SocketAddress?) {
-    let error = IOError(code, operation, address?.description ?? name)
+  private func failed(_ error: IOError) {
     if isReportingError {
       loop.callSoon { self.tell(error) }
     } else {
@@ -280,7 +283,8 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   private func updateInterest() {
     guard !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self else { return }
-    let interest = state.interest(hasUnsentBytes: !queue.isEmpty && retryTimer == nil)
+    var interest = state.interest(hasUnsentBytes: !queue.isEmpty && retryTimer == nil)
+    if !interest.isEmpty { interest.insert(.hangUp) }
     do throws(Errno) {
       try loop.setInterest(interest, for: socket.descriptor)
     } catch {
@@ -313,6 +317,11 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
 extension DatagramTransport: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
+    if ready.contains(.hangUp) {
+      for error in loop.kernel.takeQueuedErrors(socket.descriptor) where !state.hasEnded {
+        failed(IOError(error.code, "send", error.destination?.description ?? name))
+      }
+    }
     if ready.contains(.read), state.isReading { receive() }
     if ready.contains(.write), !queue.isEmpty { flush() }
   }

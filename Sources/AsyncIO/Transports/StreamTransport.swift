@@ -344,7 +344,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   func updateInterest() {
     guard !loop.isClosed else { return }
     do throws(Errno) {
-      let interest = state.interest(hasUnsentBytes: hasBytesForKernel || writeWaiter != nil)
+      var interest = state.interest(hasUnsentBytes: hasBytesForKernel || writeWaiter != nil)
+      if !interest.isEmpty { interest.insert(.hangUp) }
       if loop.readiness.watcher(of: socket.descriptor) === self {
         try loop.setInterest(interest, for: socket.descriptor)
       }
@@ -383,6 +384,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
 extension StreamTransport: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
+    // What a program's option had the kernel report: times of sending, for instance. It would wake the loop for ever.
+    if ready.contains(.hangUp) { _ = loop.kernel.takeQueuedErrors(socket.descriptor) }
     if ready.contains(.read), state.wantsInput { read() }
     guard ready.contains(.write) else { return }
     if hasBytesForKernel { flush() }

@@ -47,6 +47,10 @@ struct casyncio_message {
 int casyncio_receive_messages(int socket, struct casyncio_message *messages, unsigned int count);
 int casyncio_send_messages(int socket, struct casyncio_message *messages, unsigned int count, int flags);
 
+/// Takes one message from an IP socket's error queue: the error's number, or 0 for a message of another kind, and where
+/// the datagram that caused it was sent to. Returns 1, or -1 when there is none.
+int casyncio_take_error(int socket, int *code, struct sockaddr *destination, socklen_t *length);
+
 /// An eventfd that is non-blocking and close-on-exec from birth.
 int casyncio_counter(void);
 /// Adds one to an eventfd. Safe in a signal handler.

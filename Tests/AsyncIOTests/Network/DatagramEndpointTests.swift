@@ -266,19 +266,54 @@ struct DatagramEndpointTests {
     }
   }
 
-  @Test("an address other than the endpoint's remote one is a programmer's error")
-  func otherAddress() async throws {
-    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-      func program() throws {
-        try EventLoop.run { loop in
-          let (transport, _) = try await loop.createDatagramEndpoint(
-            DatagramRecorder.init, remoteAddress: ("127.0.0.1", 9))
-          transport.sendTo("x", SocketAddress(ip: "127.0.0.1", port: 10))
-        }
-      }
-      try program()
+  @Test("an address other than the endpoint's remote one is an error that closes nothing")
+  func otherAddress() throws {
+    try runLoop { loop, kernel in
+      let (server, client) = try await loop.endpointPair()
+      let other = try #require(SocketAddress(ip: "127.0.0.1", port: 10))
+      client.transport.sendTo("x", other)
+      let error = try #require(client.ioErrors.first)
+      #expect(error.code == .socketIsConnected && error.operation == "send")
+      #expect(error.subject == "\(other) (the endpoint's remote address is \(server.address))")
+      client.transport.sendTo("y", server.address)
+      try await loop.until { server.texts == ["y"] }
+      #expect(client.calls == [.made, .error(.socketIsConnected)])
+      try await loop.close(server, client)
     }
-    let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
-    #expect(text.contains("the endpoint's remote address is 127.0.0.1:9, not 127.0.0.1:10"))
+  }
+
+  @Test("an endpoint made for a wildcard address has its peer's as the kernel chose it", arguments: ["0.0.0.0", "::"])
+  func wildcard(_ host: String) throws {
+    try runLoop { loop, kernel in
+      let server = try await loop.openEndpoint(host: host == "::" ? "::1" : "127.0.0.1")
+      let port = Int(try #require(server.address.port))
+      let client = try await loop.createDatagramEndpoint(
+        DatagramRecorder.init, remoteAddress: (host, port)
+      ).protocol
+      #expect(client.transport.remoteAddress == server.address)
+      #expect(client.transport.getExtraInfo(.peername) == server.address)
+      server.onDatagram = { server.transport.sendTo($0.bytes, $0.sender) }
+      client.onDatagram = { datagram in
+        // To whoever has sent this: a program's usual answer.
+        if client.datagrams.count < 3 { client.transport.sendTo(datagram.bytes, datagram.sender) }
+      }
+      client.transport.sendTo("ping", SocketAddress(ip: host, port: UInt16(port)))
+      try await loop.until { client.datagrams.count == 3 }
+      #expect(client.errors.isEmpty)
+      (server.onDatagram, client.onDatagram) = (nil, nil)
+      try await loop.close(server, client)
+    }
+  }
+
+  @Test("a broadcasting endpoint's other addresses are errors too")
+  func otherThanBroadcast() throws {
+    try runLoop { loop, kernel in
+      let client = try await loop.createDatagramEndpoint(
+        DatagramRecorder.init, remoteAddress: ("127.255.255.255", 9), allowBroadcast: true
+      ).protocol
+      client.transport.sendTo("x", SocketAddress(ip: "127.0.0.1", port: 10))
+      #expect(client.ioErrors.map(\.code) == [.socketIsConnected])
+      try await loop.close(client)
+    }
   }
 }

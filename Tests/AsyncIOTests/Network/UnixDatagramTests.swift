@@ -182,4 +182,35 @@ struct UnixDatagramTests {
       try await loop.close(client, free, next)
     }
   }
+
+  @Test(
+    "datagrams that are longer than any IP packet arrive whole",
+    arguments: [65_536, 65_537, 100_000, 200_000, 400_000])
+  func longOnes(_ size: Int) throws {
+    try inFolder { loop, kernel, folder in
+      let server = try await loop.createDatagramEndpoint(DatagramRecorder.init, localPath: folder + "/s").protocol
+      let client = try await loop.createDatagramEndpoint(DatagramRecorder.init, remotePath: folder + "/s").protocol
+      try #require(client.transport.getExtraInfo(.socket)).setOption(.sendBufferSize, 1024 * 1024)
+      let bytes = pattern(size)
+      for _ in 0..<3 { client.transport.sendTo(bytes) }
+      client.transport.sendTo("short")
+      try await loop.until { server.calls.count == 5 }
+      #expect(server.errors.isEmpty && client.errors.isEmpty)
+      #expect(server.datagrams.map(\.bytes.count) == [size, size, size, 5])
+      #expect(server.datagrams.prefix(3).allSatisfy { $0.bytes.elementsEqual(bytes) })
+      try await loop.close(server, client)
+    }
+  }
+
+  @Test("room for long datagrams takes no memory from those who receive none")
+  func memory() throws {
+    try runLoop { loop, kernel in
+      let (server, client) = try await loop.endpointPair()
+      client.transport.sendTo("x")
+      try await loop.until { server.texts == ["x"] }
+      #expect(loop.packetBatch.datagramSize == 64 * 1024)
+      #expect(!server.transport.takesLongDatagrams)
+      try await loop.close(server, client)
+    }
+  }
 }

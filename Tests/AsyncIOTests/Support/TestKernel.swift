@@ -298,7 +298,7 @@ final class TestKernel: Kernel {
 
   func receive(_ descriptor: FileDescriptor, into batch: DatagramBatch) throws(Errno) {
     try enter(.receiveBatch)
-    batch.limit = limit(of: .receiveBatch) ?? DatagramBatch.capacity
+    batch.limit = limit(of: .receiveBatch) ?? batch.capacity
     try real.receive(descriptor, into: batch)
   }
 
@@ -311,6 +311,8 @@ final class TestKernel: Kernel {
     try enter(.sendBatch)
     return try real.send(descriptor, Array(datagrams.prefix(limit(of: .sendBatch) ?? .max)))
   }
+
+  func takeQueuedErrors(_ descriptor: FileDescriptor) -> [QueuedError] { real.takeQueuedErrors(descriptor) }
 
   func localAddress(_ descriptor: FileDescriptor) throws(Errno) -> SocketAddress {
     try enter(.localAddress)

@@ -20,7 +20,7 @@ struct DatagramBatchTests {
 
   @Test("A batch brings each datagram with its own size and sender, again and again")
   func batch() throws {
-    let batch = DatagramBatch()
+    let batch = DatagramBatch.ofPackets()
     // A longer address after a shorter one: what the kernel wrote for the last batch must not bound the next.
     for (round, ip) in ["127.0.0.1", "::1", "127.0.0.1", "::1"].enumerated() {
       let ends = try sockets(ip)
@@ -43,11 +43,11 @@ struct DatagramBatchTests {
   @Test("A batch is bounded, and an empty socket would block")
   func bounds() throws {
     let ends = try sockets()
-    let batch = DatagramBatch()
+    let batch = DatagramBatch.ofPackets()
     let datagrams = (0..<40).map { OutgoingDatagram(pattern($0), to: ends[0].address) }
     #expect(try kernel.send(ends[1].socket.descriptor, datagrams) == 40)
     try kernel.receive(ends[0].socket.descriptor, into: batch)
-    #expect(batch.count == DatagramBatch.capacity)
+    #expect(batch.count == batch.capacity)
     #expect(batch.withBytes(31) { $0.count } == 31)
     try kernel.receive(ends[0].socket.descriptor, into: batch)
     #expect(batch.count == 8)
