@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -104,6 +105,13 @@ int casyncio_counter_drain(int counter) {
   eventfd_t count;
   return eventfd_read(counter, &count);
 }
+
+int casyncio_is_terminal(int descriptor) {
+  char name[64];
+  return isatty(descriptor) && ptsname_r(descriptor, name, sizeof name) != 0;
+}
+
+int casyncio_packet_flag(void) { return O_DIRECT; }
 
 int casyncio_max_vectors(void) { return IOV_MAX; }
 

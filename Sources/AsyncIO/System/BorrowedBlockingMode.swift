@@ -1,24 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Synchronization
 import SystemPackage
 
-/// Descriptors that were handed to us blocking and are non-blocking for as long as we have them.
+/// Descriptors that were handed to us blocking, and must not block us.
 ///
-/// The mode is one of the open file, which descriptors share: standard input, output and error with one another and
-/// with the shell that started the program, when all of them are one terminal. So it has to be put back, else the
-/// shell's next read fails; and when one descriptor's mode is put back, others that share the file need it non-blocking
-/// still. That the mode of those changed for a moment tells which they are.
+/// The mode is one of the open file, which descriptors share: standard input, output and error with one another, with
+/// the shell that started the program, and with every child that inherits them. To change it is to break all of those
+/// that expect a call to wait, and it outlives a process that is killed. So it is left alone where it can be: the
+/// calls on a socket can be told not to wait, and a pipe or a terminal can be opened once more, for an open file of our
+/// own.
+///
+/// Where neither works, the mode is changed for as long as we have the descriptor, and put back at the process's exit at
+/// the latest. When one descriptor's mode is put back, others that share the file need it non-blocking still; that the
+/// mode of those changed for a moment tells which they are.
 enum BorrowedBlockingMode {
-  /// The descriptors that were borrowed, and whether each has to be made blocking again. Process-wide, as they are.
+  /// The descriptors whose mode was changed, and whether each has to be made blocking again. Process-wide, as they are.
   private static let borrowed = Mutex<[Int32: Bool]>([:])
 
-  /// Makes a descriptor non-blocking until it is given back.
-  static func borrow(_ descriptor: FileDescriptor, _ kernel: any Kernel) throws(Errno) {
+  /// The descriptor to work on, whose calls do not wait: the same one, or one of our own that stands for the same.
+  static func borrow(
+    _ descriptor: FileDescriptor, _ kind: FileKind, for direction: Interest, _ kernel: any Kernel
+  ) throws(Errno) -> FileDescriptor {
+    if kind == .socket { return descriptor }
+    let wasBlocking = try !kernel.isNonBlocking(descriptor)
+    if wasBlocking, let own = try? kernel.reopen(descriptor, for: direction) { return own }
     try borrowed.withLock { (borrowed) throws(Errno) in
-      let wasBlocking = try !kernel.isNonBlocking(descriptor)
       if wasBlocking { try kernel.setNonBlocking(descriptor, true) }
       borrowed[descriptor.rawValue] = wasBlocking
     }
+    if wasBlocking { _ = givesBackAtExit }
+    return descriptor
   }
 
   /// Puts the mode back. It comes before the descriptor is closed; one that was not borrowed is left alone.
@@ -36,4 +48,16 @@ enum BorrowedBlockingMode {
       }
     }
   }
+
+  /// A program may call `exit` at any place, with its loops as they are. Nothing helps against a signal that kills.
+  private static let givesBackAtExit: Bool = {
+    atexit {
+      // Never waits: whoever has the lock may be suspended for good.
+      _ = borrowed.withLockIfAvailable { borrowed in
+        for (number, wasBlocking) in borrowed where wasBlocking {
+          try? platformKernel.setNonBlocking(FileDescriptor(rawValue: number), false)
+        }
+      }
+    } == 0
+  }()
 }

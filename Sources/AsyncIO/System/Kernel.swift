@@ -74,6 +74,10 @@ package protocol Kernel: ChildKernel, AnyObject, Sendable {
     _ descriptor: FileDescriptor, level: Int32, name: Int32, into buffer: inout MutableSpan<UInt8>
   ) throws(Errno) -> Int
   func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Span<UInt8>) throws(Errno)
+  /// Opens what a descriptor stands for once more: non-blocking, in an open file of its own, for one direction. Throws for
+  /// what cannot be opened so, such as a socket.
+  func reopen(_ descriptor: FileDescriptor, for direction: Interest) throws(Errno) -> FileDescriptor
+
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool
   func setNonBlocking(_ descriptor: FileDescriptor, _ nonBlocking: Bool) throws(Errno)
 

@@ -50,6 +50,26 @@
       default: [.read, .write]
       }
     }
+
+    package func reopen(_ descriptor: FileDescriptor, for direction: Interest) throws(Errno) -> FileDescriptor {
+      let kind = try fileKind(descriptor)
+      guard kind == .pipe || kind == .characterDevice && casyncio_is_terminal(descriptor.rawValue) != 0 else {
+        throw .notSupported
+      }
+      let packets = try systemCall { fcntl(descriptor.rawValue, F_GETFL) } & casyncio_packet_flag()
+      let mode = (direction == .read ? O_RDONLY : O_WRONLY) | packets
+      let own = FileDescriptor(
+        rawValue: try systemCall {
+          unsafe Glibc.open("/proc/self/fd/\(descriptor.rawValue)", mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+        })
+      // A FIFO whose writers have gone does not tell that to those who come later.
+      var state = pollfd(fd: descriptor.rawValue, events: 0, revents: 0)
+      if unsafe poll(&state, 1, 0) == 1, Int32(state.revents) & POLLHUP != 0 {
+        try? close(own)
+        throw .brokenPipe
+      }
+      return own
+    }
   }
 
   /// Writing without SIGPIPE, which would end the process. A pipe has no such flag as a socket's MSG_NOSIGNAL, but new

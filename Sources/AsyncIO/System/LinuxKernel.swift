@@ -75,7 +75,7 @@
     package func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
       // The span's memory is ours for the length of the call, and the kernel writes at most its count.
       try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
-        try systemCall { unsafe recv(descriptor.rawValue, bytes.baseAddress, bytes.count, 0) }
+        try systemCall { unsafe recv(descriptor.rawValue, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT)) }
       }
     }
 
@@ -146,8 +146,9 @@
       }
     }
 
-    /// A peer that went away is an error of the call, never a signal to the process.
-    private let sendFlags = Int32(MSG_NOSIGNAL)
+    /// A peer that went away is an error of the call, never a signal to the process. Nor does it wait, whatever the mode of
+    /// a socket that is not ours alone.
+    private let sendFlags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
 
     package func sendFile(
       _ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int

@@ -4,9 +4,10 @@ public import SystemPackage
 extension EventLoop {
   /// Reads from a pipe, FIFO, socket, terminal or other character device. asyncio's `connect_read_pipe`.
   ///
-  /// From then on the descriptor is the transport's, which makes it non-blocking for as long as it has it and closes it
-  /// right after `connectionLost`. When the call throws, it stays the caller's, as it was. Standard input will do, and
-  /// is given back to the shell as it came. To read and write the same descriptor, hand in a duplicate
+  /// From then on the descriptor is the transport's, which closes it right after `connectionLost`. When the call throws, it
+  /// stays the caller's, as it was. Standard input will do: the shell, and children that inherit it, find it as it
+  /// was. A device that is no terminal, or a terminal or pipe that this user may not open, is non-blocking as long as the
+  /// transport has it; others who share it notice. To read and write the same descriptor, hand in a duplicate
   /// (`descriptor.duplicate()`) for the second transport.
   ///
   /// - Parameters:
@@ -20,8 +21,8 @@ extension EventLoop {
   ) async throws -> (transport: ReadPipeTransport, protocol: P) {
     let kind = try checkPipe("connectReadPipe", descriptor, .read)
     let receiver = try factory()
-    try borrow("connectReadPipe", descriptor)
-    let transport = ReadPipeTransport(self, descriptor, kind: kind, restoresFlags: true)
+    let channel = try borrow("connectReadPipe", descriptor, kind, .read)
+    let transport = ReadPipeTransport(self, channel, kind: kind, restoresFlags: true, original: descriptor)
     transport.start(receiver)
     return (transport, receiver)
   }
@@ -29,7 +30,7 @@ extension EventLoop {
   /// Writes to a pipe, FIFO, socket, terminal or other character device. asyncio's `connect_write_pipe`.
   ///
   /// The descriptor becomes the transport's as with ``connectReadPipe(_:_:)``. Standard output and standard error will
-  /// do, and are given back to the shell as they came.
+  /// do.
   ///
   /// - Parameters:
   ///   - factory: makes the protocol.
@@ -41,8 +42,8 @@ extension EventLoop {
   ) async throws -> (transport: WritePipeTransport, protocol: P) {
     let kind = try checkPipe("connectWritePipe", descriptor, .write)
     let receiver = try factory()
-    try borrow("connectWritePipe", descriptor)
-    let transport = WritePipeTransport(self, descriptor, kind: kind, restoresFlags: true)
+    let channel = try borrow("connectWritePipe", descriptor, kind, .write)
+    let transport = WritePipeTransport(self, channel, kind: kind, restoresFlags: true, original: descriptor)
     transport.start(receiver)
     return (transport, receiver)
   }
@@ -75,10 +76,12 @@ extension EventLoop {
   }
 
   /// What the factory did may have claimed the descriptor.
-  private func borrow(_ method: StaticString, _ descriptor: FileDescriptor) throws {
+  private func borrow(
+    _ method: StaticString, _ descriptor: FileDescriptor, _ kind: FileKind, _ direction: Interest
+  ) throws -> FileDescriptor {
     try checkUnowned(method, descriptor)
     do throws(Errno) {
-      try BorrowedBlockingMode.borrow(descriptor, kernel)
+      return try BorrowedBlockingMode.borrow(descriptor, kind, for: direction, kernel)
     } catch {
       throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
     }

@@ -7,8 +7,10 @@ import SystemPackage
 /// in each iteration in which their transport wants something of them.
 final class PipeEnd {
   let loop: EventLoop
-  /// The transport's, which closes it through `close`.
+  /// What is read or written: the transport's, which closes it through `close`.
   let descriptor: FileDescriptor
+  /// The descriptor that we were given; ours to close too, where it is another one.
+  let original: FileDescriptor
   let kind: FileKind
   /// Whether the descriptor was given to us, and its blocking mode is borrowed.
   private let restoresFlags: Bool
@@ -21,9 +23,13 @@ final class PipeEnd {
   private var wanted: Interest = []
   private var isQueued = false
 
-  init(_ loop: EventLoop, _ descriptor: FileDescriptor, kind: FileKind, restoresFlags: Bool) {
+  init(
+    _ loop: EventLoop, _ descriptor: FileDescriptor, kind: FileKind, restoresFlags: Bool,
+    original: FileDescriptor? = nil
+  ) {
     self.loop = loop
     self.descriptor = descriptor
+    self.original = original ?? descriptor
     self.kind = kind
     self.restoresFlags = restoresFlags
   }
@@ -32,6 +38,7 @@ final class PipeEnd {
   func claim(for watcher: any ReadinessWatcher) {
     self.watcher = watcher
     loop.claim(descriptor, for: watcher)
+    if original != descriptor { loop.claim(original, for: watcher) }
   }
 
   /// Whether the loop still knows the transport as the descriptor's owner.
@@ -72,12 +79,34 @@ final class PipeEnd {
     guard !isClosed else { return }
     isClosed = true
     wanted = []
-    if isClaimed { loop.release(descriptor) }
+    if isClaimed {
+      loop.release(descriptor)
+      if original != descriptor { loop.release(original) }
+    }
     watcher = nil
     if restoresFlags { BorrowedBlockingMode.giveBack(descriptor, loop.kernel) }
-    // The number is free whatever the answer is, and there is nobody to tell.
+    // The numbers are free whatever the answer is, and there is nobody to tell.
     try? loop.kernel.close(descriptor)
+    if original != descriptor { try? loop.kernel.close(original) }
   }
 
-  var name: String { kind == .pipe ? "pipe \(descriptor.rawValue)" : "descriptor \(descriptor.rawValue)" }
+  var name: String { kind == .pipe ? "pipe \(original.rawValue)" : "descriptor \(original.rawValue)" }
+
+  // MARK: Calls
+
+  /// What has arrived. A socket is told not to wait: its mode may be another's business.
+  func read(into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+    kind == .socket
+      ? try loop.kernel.receive(descriptor, into: &buffer) : try loop.kernel.read(descriptor, into: &buffer)
+  }
+
+  func write(_ bytes: Span<UInt8>) throws(Errno) -> Int {
+    kind == .socket ? try loop.kernel.send(descriptor, bytes) : try loop.kernel.write(descriptor, bytes)
+  }
+
+  func write(_ chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+    kind == .socket
+      ? try loop.kernel.send(descriptor, gathering: chunks, skipping: skipping)
+      : try loop.kernel.write(descriptor, gathering: chunks, skipping: skipping)
+  }
 }

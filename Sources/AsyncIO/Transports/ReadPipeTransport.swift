@@ -22,14 +22,15 @@ public final class ReadPipeTransport: ReadTransport, PipeTransport {
   ///   - descriptor: the transport's from now on, closed right after `connectionLost`.
   ///   - kind: what it stands for.
   ///   - restoresFlags: whether `BorrowedBlockingMode` has to give it back before it is closed.
+  ///   - original: what the program gave us, where `descriptor` is another one that stands for it; closed with it.
   ///   - onEnd: told after `connectionLost`, when the descriptor is closed.
   init(
     _ loop: EventLoop, _ descriptor: FileDescriptor, kind: FileKind = .pipe, restoresFlags: Bool,
-    onEnd: ((ReadPipeTransport) -> Void)? = nil
+    original: FileDescriptor? = nil, onEnd: ((ReadPipeTransport) -> Void)? = nil
   ) {
     self.loop = loop
     self.onEnd = onEnd
-    pipe = PipeEnd(loop, descriptor, kind: kind, restoresFlags: restoresFlags)
+    pipe = PipeEnd(loop, descriptor, kind: kind, restoresFlags: restoresFlags, original: original)
   }
 
   /// Ties the protocol to the transport: tells it of the pipe, then starts to read.
@@ -81,9 +82,7 @@ public final class ReadPipeTransport: ReadTransport, PipeTransport {
   private func read() {
     let count: Int
     do throws(Errno) {
-      count = try loop.readBuffer.fill { (target) throws(Errno) in
-        try loop.kernel.read(pipe.descriptor, into: &target)
-      }
+      count = try loop.readBuffer.fill { (target) throws(Errno) in try pipe.read(into: &target) }
     } catch {
       readFailed(error)
       return

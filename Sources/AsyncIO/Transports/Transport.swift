@@ -111,5 +111,5 @@ protocol PipeTransport: BaseTransport {
 
 extension ExtraInfoKey where Value == FileDescriptor {
   /// The pipe transport's descriptor, to look at. It stays the transport's.
-  public static var pipe: Self { Self(ofPipe: { $0.descriptor }) }
+  public static var pipe: Self { Self(ofPipe: { $0.original }) }
 }

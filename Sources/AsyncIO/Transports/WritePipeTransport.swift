@@ -27,14 +27,15 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
   ///   - descriptor: the transport's from now on, closed right after `connectionLost`.
   ///   - kind: what it stands for.
   ///   - restoresFlags: whether `BorrowedBlockingMode` has to give it back before it is closed.
+  ///   - original: what the program gave us, where `descriptor` is another one that stands for it; closed with it.
   ///   - onEnd: told after `connectionLost`, when the descriptor is closed.
   init(
     _ loop: EventLoop, _ descriptor: FileDescriptor, kind: FileKind = .pipe, restoresFlags: Bool,
-    onEnd: ((WritePipeTransport) -> Void)? = nil
+    original: FileDescriptor? = nil, onEnd: ((WritePipeTransport) -> Void)? = nil
   ) {
     self.loop = loop
     self.onEnd = onEnd
-    pipe = PipeEnd(loop, descriptor, kind: kind, restoresFlags: restoresFlags)
+    pipe = PipeEnd(loop, descriptor, kind: kind, restoresFlags: restoresFlags, original: original)
   }
 
   /// Ties the protocol to the transport: tells it of the pipe, then watches for the reader's end.
@@ -85,9 +86,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
     // What is buffered goes first.
     if buffer.isEmpty {
       do throws(Errno) {
-        written =
-          pipe.kind == .socket
-          ? try loop.kernel.send(pipe.descriptor, bytes) : try loop.kernel.write(pipe.descriptor, bytes)
+        written = try pipe.write(bytes)
       } catch {
         if writeFailed(error) { return }
       }
@@ -104,7 +103,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
     var written = 0
     if buffer.isEmpty {
       do throws(Errno) {
-        written = try writeNow(lines, skipping: 0)
+        written = try pipe.write(lines, skipping: 0)
       } catch {
         if writeFailed(error) { return }
       }
@@ -112,12 +111,6 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
     buffer.append(contentsOf: lines, skipping: written)
     updateInterest()
     tellFlow()
-  }
-
-  private func writeNow(_ chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
-    pipe.kind == .socket
-      ? try loop.kernel.send(pipe.descriptor, gathering: chunks, skipping: skipping)
-      : try loop.kernel.write(pipe.descriptor, gathering: chunks, skipping: skipping)
   }
 
   /// Whether bytes that are written now are written out. After the end they are dropped.
@@ -140,7 +133,7 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
   private func flush() {
     let written: Int
     do throws(Errno) {
-      written = try writeNow(buffer.front, skipping: buffer.firstOffset)
+      written = try pipe.write(buffer.front, skipping: buffer.firstOffset)
     } catch {
       _ = writeFailed(error)
       return

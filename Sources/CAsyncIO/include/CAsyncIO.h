@@ -61,6 +61,12 @@ int casyncio_counter_drain(int counter);
 /// How many chunks one gathering call takes.
 int casyncio_max_vectors(void);
 
+/// Whether a descriptor is a terminal and not the master of one, which stands for no file: to open it makes another.
+int casyncio_is_terminal(int descriptor);
+
+/// The flag of a pipe whose writes stay apart.
+int casyncio_packet_flag(void);
+
 /// Whether the kernel can be told for one write that a reader's absence is no signal.
 int casyncio_can_write_without_signal(void);
 /// writev so; fails with EOPNOTSUPP where it cannot be.

@@ -12,6 +12,9 @@ enum PipeKind: CaseIterable, Sendable {
   /// Where a write pipe hears of its reader's end without a write.
   static let watchingTheReader: [PipeKind] = [.pipe, .fifo, .socketPair]
 
+  /// The call that a read transport reads by.
+  var readCall: TestKernel.Call { self == .socketPair ? .receive : .read }
+
   /// Two descriptors of which the one reads what is written to the other. Both block.
   func open() throws -> (reading: FileDescriptor, writing: FileDescriptor) {
     switch self {
@@ -240,5 +243,11 @@ extension EventLoop {
     let before = kernel.count(of: .wait)
     try await sleep(for: .milliseconds(20))
     return kernel.count(of: .wait) - before
+  }
+
+  /// Fails the test when something spins: polls that find nothing to do come one after the other.
+  func expectIdle(_ kernel: TestKernel, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+    let polls = try await pollsWhileIdle(kernel)
+    #expect(polls < 10, "the loop spins", sourceLocation: sourceLocation)
   }
 }

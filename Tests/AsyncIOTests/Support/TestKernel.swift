@@ -14,7 +14,7 @@ final class TestKernel: Kernel {
     case sendFile, localAddress, remoteAddress, option, setOption, lookUp, wait, add, modify, remove
     case receiveFrom, receiveBatch, sendDatagram, sendBatch
     case spawn, spawnCopying, reap, signalChild, makePipe, openNullDevice, makeTerminal, duplicate, resizeTerminal
-    case read, write, writeGathering, fileKind, setNonBlocking
+    case read, write, writeGathering, fileKind, setNonBlocking, reopen
     case makeCounter, setSignalDisposition
 
     /// Whether the process may have too many descriptors for it.
@@ -346,6 +346,13 @@ final class TestKernel: Kernel {
   func setOption(_ descriptor: FileDescriptor, level: Int32, name: Int32, _ value: Span<UInt8>) throws(Errno) {
     try enter(.setOption)
     try real.setOption(descriptor, level: level, name: name, value)
+  }
+
+  func reopen(_ descriptor: FileDescriptor, for direction: Interest) throws(Errno) -> FileDescriptor {
+    try enter(.reopen)
+    let own = try real.reopen(descriptor, for: direction)
+    opened(own.rawValue)
+    return own
   }
 
   func isNonBlocking(_ descriptor: FileDescriptor) throws(Errno) -> Bool { try real.isNonBlocking(descriptor) }

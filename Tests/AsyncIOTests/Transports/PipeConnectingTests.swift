@@ -97,6 +97,7 @@ struct PipeConnectingTests {
     try runLoop { loop, kernel in
       let (reading, writing) = try PipeKind.pipe.open()
       let descriptor = direction == "read" ? reading : writing
+      kernel.inject(.permissionDenied, into: .reopen)
       kernel.inject(.permissionDenied, into: .setNonBlocking)
       let error = try await ioError { try await connect(direction, loop, descriptor) }
       #expect(error.code == .permissionDenied)
@@ -135,91 +136,6 @@ struct PipeConnectingTests {
       }
       try await loop.until { recorder.isLost }
       #expect(recorder.calls.last == .lost(kind == .terminal ? nil : .notPermitted))
-    }
-  }
-
-  @Test("the blocking mode is put back, whichever way the transport ends", arguments: PipeKind.allCases)
-  func restoresMode(_ kind: PipeKind) throws {
-    try runLoop { loop, kernel in
-      let (reading, writing) = try kind.open()
-      let readingToo = try reading.duplicate()
-      let writingToo = try writing.duplicate()
-      kernel.enrol(reading)
-      kernel.enrol(writing)
-      let reader = ReadRecorder()
-      let writer = WriteRecorder()
-      _ = try await loop.connectReadPipe({ reader }, reading)
-      _ = try await loop.connectWritePipe({ writer }, writing)
-      #expect(try readingToo.isNonBlocking && writingToo.isNonBlocking)
-      reader.transport.close()
-      writer.transport.abort()
-      try await loop.until { reader.isLost && writer.isLost }
-      #expect(try !readingToo.isNonBlocking && !writingToo.isNonBlocking)
-      try readingToo.close()
-      try writingToo.close()
-    }
-  }
-
-  @Test("the blocking mode is put back when the loop closes")
-  func restoresModeAtClose() throws {
-    let (reading, writing) = try PipeKind.pipe.open()
-    let duplicate = try reading.duplicate()
-    try runLoop { loop, kernel in
-      kernel.enrol(reading)
-      _ = try await loop.connectReadPipe(ReadRecorder.init, reading)
-      #expect(try duplicate.isNonBlocking)
-    }
-    #expect(try !duplicate.isNonBlocking)
-    try duplicate.close()
-    try writing.close()
-  }
-
-  @Test("a descriptor that came non-blocking stays so")
-  func keepsNonBlocking() throws {
-    try runLoop { loop, kernel in
-      let (reading, writing) = try PipeKind.pipe.open()
-      try LinuxKernel.shared.setNonBlocking(reading, true)
-      let duplicate = try reading.duplicate()
-      kernel.enrol(reading)
-      let recorder = ReadRecorder()
-      _ = try await loop.connectReadPipe({ recorder }, reading)
-      try writing.close()
-      try await loop.until { recorder.isLost }
-      #expect(try duplicate.isNonBlocking)
-      try duplicate.close()
-    }
-  }
-
-  @Test(
-    "transports that share an open file keep it non-blocking until the last of them ends", arguments: [true, false])
-  func sharedFile(readerFirst: Bool) throws {
-    try runLoop { loop, kernel in
-      let (terminal, far) = try PipeKind.terminal.open()
-      let peer = PipePeer(far, kernel)
-      let third = try terminal.duplicate()
-      let input = terminal
-      let output = try terminal.duplicate()
-      kernel.enrol(input)
-      kernel.enrol(output)
-      let reader = ReadRecorder()
-      let writer = WriteRecorder()
-      _ = try await loop.connectReadPipe({ reader }, input)
-      _ = try await loop.connectWritePipe({ writer }, output)
-      if readerFirst { reader.transport.close() } else { writer.transport.close() }
-      try await loop.until { readerFirst ? reader.isLost : writer.isLost }
-      #expect(try third.isNonBlocking, "the other one still needs it")
-      if readerFirst {
-        writer.transport.write("on")
-        #expect(try await peer.receive(2, on: loop) == Array("on".utf8))
-        writer.transport.close()
-      } else {
-        try peer.send("on")
-        try await loop.until { reader.text == "on" }
-        reader.transport.close()
-      }
-      try await loop.until { reader.isLost && writer.isLost }
-      #expect(try !third.isNonBlocking)
-      try third.close()
     }
   }
 

@@ -31,7 +31,7 @@ struct ReadPipeTests {
     try runLoop { loop, kernel in
       // A terminal holds little.
       let bytes = pattern(kind == .terminal ? 2000 : 60_000)
-      kernel.limit(.read, toBytes: bytes.count / 20)
+      kernel.limit(kind.readCall, toBytes: bytes.count / 20)
       let recorder = ReadRecorder()
       // Half of it is read before the writer goes away.
       recorder.onMade = { $0.pauseReading() }
@@ -57,7 +57,7 @@ struct ReadPipeTests {
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
       let (recorder, peer) = try await kind.reader(loop, kernel)
-      kernel.inject(.ioError, into: .read)
+      kernel.inject(.ioError, into: kind.readCall)
       try peer.send("unread")
       try await loop.until { recorder.isLost }
       #expect(recorder.calls == [.made, .lost(.ioError)])
@@ -97,7 +97,7 @@ struct ReadPipeTests {
   @Test("a read that would block is none", arguments: PipeKind.allCases)
   func wouldBlock(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
-      kernel.inject(.wouldBlock, into: .read, times: 2)
+      kernel.inject(.wouldBlock, into: kind.readCall, times: 2)
       let (recorder, peer) = try await kind.reader(loop, kernel)
       try peer.send("x")
       try await loop.until { recorder.text == "x" }
@@ -118,7 +118,7 @@ struct ReadPipeTests {
       peer.close()
       let polls = try await loop.pollsWhileIdle(kernel)
       #expect(polls < 10, "a hang-up that nobody reads must not spin")
-      #expect(recorder.calls == [.made] && kernel.count(of: .read) == 0)
+      #expect(recorder.calls == [.made] && kernel.count(of: kind.readCall) == 0)
       transport.resumeReading()
       transport.resumeReading()
       #expect(transport.isReading)

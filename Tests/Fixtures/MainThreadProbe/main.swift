@@ -201,6 +201,7 @@ case "mainActorModule":
   print("count: \(try runCounter(configuration(CommandLine.arguments[2])))")
 case "interrupt": interrupt(CommandLine.arguments[2])
 case "pipes": try pipes()
+case "standardInput": try standardInput(CommandLine.arguments[2])
 case "handler":
   signal(SIGINT) { _ in _ = write(1, "own handler\n", 12) }
   try EventLoop.run { loop in
