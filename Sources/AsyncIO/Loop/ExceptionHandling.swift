@@ -33,6 +33,7 @@ extension ExceptionContext: CustomStringConvertible {
     var text = message
     if let error { text += ": \(error)" }
     if let taskName { text += " (task \"\(taskName)\")" }
+    if let transport = transport as? any CustomStringConvertible { text += " (\(transport))" }
     if let `protocol` { text += " (protocol \(type(of: `protocol`)))" }
     if let callSite { text += " (scheduled at \(callSite))" }
     return text

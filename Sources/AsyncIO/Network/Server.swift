@@ -19,8 +19,7 @@ public final class Server {
   var onClose: (() -> Void)?
   /// Whether it was closed.
   private var isClosed = false
-  /// Whether it accepts connections. asyncio's `is_serving`.
-  public private(set) var isServing = false
+  private var serves = false
   /// The task in ``serveForever()``, while there is one.
   private var foreverWaiter: Waiter?
   private var isServingForever = false
@@ -60,10 +59,22 @@ public final class Server {
   }
 
   /// The listening sockets, to look at; none once it is closed. asyncio's `sockets`.
-  public var sockets: [Socket] { listeners.map(\.socket) }
+  public var sockets: [Socket] {
+    loop.checkThread("Server.sockets")
+    return listeners.map(\.socket)
+  }
+
+  /// Whether it accepts connections. asyncio's `is_serving`.
+  public var isServing: Bool {
+    loop.checkThread("Server.isServing")
+    return serves
+  }
 
   /// How many accepted connections have not ended.
-  public var connectionCount: Int { connections.count }
+  public var connectionCount: Int {
+    loop.checkThread("Server.connectionCount")
+    return connections.count
+  }
 
   /// Begins to accept connections. Does nothing when it does so already. asyncio's `start_serving`.
   ///
@@ -71,14 +82,14 @@ public final class Server {
   public func startServing() throws {
     try loop.checkOpen("Server.startServing")
     guard !isClosed else { throw EventLoopError(.serverState, "startServing: the server is closed") }
-    guard !isServing else { return }
+    guard !serves else { return }
     do {
       for listener in listeners { try listener.start() }
     } catch {
       for listener in listeners { listener.stop() }
       throw error
     }
-    isServing = true
+    serves = true
   }
 
   /// Accepts connections until ``close()`` is called, or the task is cancelled. asyncio's `serve_forever`.
@@ -115,7 +126,7 @@ public final class Server {
     loop.checkThread("Server.close")
     guard !isClosed else { return }
     isClosed = true
-    isServing = false
+    serves = false
     let closing = listeners
     listeners.removeAll()
     for listener in closing { listener.close() }
@@ -137,11 +148,13 @@ public final class Server {
 
   /// Closes the connections that were accepted, after what they have buffered is sent. asyncio's `close_clients`.
   public func closeClients() {
+    loop.checkThread("Server.closeClients")
     for transport in Array(connections.values) { transport.close() }
   }
 
   /// Ends the connections that were accepted, at once. asyncio's `abort_clients`.
   public func abortClients() {
+    loop.checkThread("Server.abortClients")
     for transport in Array(connections.values) { transport.abort() }
   }
 
@@ -149,6 +162,7 @@ public final class Server {
   ///
   /// - Throws: `CancellationError` when the task is cancelled.
   public func waitClosed() async throws {
+    loop.checkThread("Server.waitClosed")
     while !isOver {
       try await loop.wait("Server.waitClosed") { waiter in
         if isOver {

@@ -62,6 +62,20 @@ public final class SubprocessTransport: BaseTransport {
     }
   }
 
+  // MARK: Protocol
+
+  /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
+  public func getProtocol() -> (any SubprocessProtocol)? {
+    loop.checkThread("SubprocessTransport.getProtocol")
+    return receiver
+  }
+
+  /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
+  public func setProtocol(_ newProtocol: any SubprocessProtocol) {
+    loop.checkThread("SubprocessTransport.setProtocol")
+    if receiver != nil { receiver = newProtocol }
+  }
+
   // MARK: Information
 
   /// The process's id. asyncio's `get_pid`.
@@ -70,12 +84,18 @@ public final class SubprocessTransport: BaseTransport {
   /// The process's exit status, or minus the signal that ended it; nil while it runs. asyncio's `get_returncode`.
   ///
   /// 255, with a warning in the log, when somebody else in this program has waited for it.
-  public var returnCode: Int32? { watch.returnCode }
+  public var returnCode: Int32? {
+    loop.checkThread("SubprocessTransport.returnCode")
+    return watch.returnCode
+  }
 
   /// The transport of a pipe: 0 for the child's standard input, a ``WritePipeTransport``; 1 for its standard output and
   /// 2 for its standard error, ``ReadPipeTransport``s. With a terminal all three are one ``TerminalTransport``. Nil
   /// where there is no pipe. asyncio's `get_pipe_transport`.
-  public func pipeTransport(_ fd: Int32) -> (any BaseTransport)? { pipes[fd] }
+  public func pipeTransport(_ fd: Int32) -> (any BaseTransport)? {
+    loop.checkThread("SubprocessTransport.pipeTransport")
+    return pipes[fd]
+  }
 
   /// The child's terminal; nil when it has none from us.
   public var terminal: TerminalTransport? { pipes[1] as? TerminalTransport }
@@ -103,7 +123,10 @@ public final class SubprocessTransport: BaseTransport {
 
   // MARK: Closing
 
-  public var isClosing: Bool { state.isClosing }
+  public var isClosing: Bool {
+    loop.checkThread("SubprocessTransport.isClosing")
+    return state.isClosing
+  }
 
   /// Closes the pipes, and kills the process if it still runs. asyncio's `close`.
   ///
@@ -185,6 +208,11 @@ public final class SubprocessTransport: BaseTransport {
     context.transport = self
     loop.callExceptionHandler(context)
   }
+}
+
+extension SubprocessTransport: CustomStringConvertible {
+  /// Names the process, such as `child process 4711`.
+  public var description: String { "child process \(pid)" }
 }
 
 /// Between a pipe and the process that it belongs to.

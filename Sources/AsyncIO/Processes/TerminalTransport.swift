@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// Line ends arrive as `\r\n`, what is typed is echoed, and control characters act, as the terminal's modes say. The
 /// terminal ends when no process has it open any more.
-public final class TerminalTransport: ReadTransport, WriteTransport {
+public final class TerminalTransport: ReadTransport, WriteTransport, PipeTransport {
   /// Both have the same master under a number of their own: the one is told when to read, the other when to write.
   private let reader: ReadPipeTransport
   private let writer: WritePipeTransport
@@ -16,7 +16,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
   /// be killed by the hang-up that the last master's end is.
   private var keeper: FileDescriptor?
   private var openHalves = 2
-  /// Why reading failed; an end is no failure.
+  /// Why reading failed, or was given up; an end is no failure.
   private var error: (any Error)?
   /// Whether the program closed it.
   private var wasClosed = false
@@ -43,7 +43,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
 
   /// One of both has ended.
   fileprivate func readerEnded(_ error: (any Error)?) {
-    self.error = error
+    if let error { self.error = error }
     // Bytes must not wait for a process that is gone. After a close of our own they still go out.
     if !wasClosed { writer.abort() }
     halfEnded()
@@ -80,42 +80,85 @@ public final class TerminalTransport: ReadTransport, WriteTransport {
     }
   }
 
-  public var isReading: Bool { reader.isReading }
-  public func pauseReading() { reader.pauseReading() }
-  public func resumeReading() { reader.resumeReading() }
+  public var isReading: Bool {
+    loop.checkThread("TerminalTransport.isReading")
+    return reader.isReading
+  }
 
-  public func write(_ bytes: Span<UInt8>) { writer.write(bytes) }
-  public func writeLines(_ lines: [[UInt8]]) { writer.writeLines(lines) }
+  public func pauseReading() {
+    loop.checkThread("TerminalTransport.pauseReading")
+    reader.pauseReading()
+  }
+
+  public func resumeReading() {
+    loop.checkThread("TerminalTransport.resumeReading")
+    reader.resumeReading()
+  }
+
+  public func write(_ bytes: Span<UInt8>) {
+    loop.checkThread("TerminalTransport.write")
+    writer.write(bytes)
+  }
+
+  public func writeLines(_ lines: [[UInt8]]) {
+    loop.checkThread("TerminalTransport.writeLines")
+    writer.writeLines(lines)
+  }
 
   /// False: a terminal's program reads an end of file when it is typed, `\u{4}` at the start of a line.
   public var canWriteEOF: Bool { false }
 
   /// Types the end-of-file character: a program that reads lines sees an end of file, if it is at the start of a line.
-  public func writeEOF() { writer.write("\u{4}") }
+  public func writeEOF() {
+    loop.checkThread("TerminalTransport.writeEOF")
+    writer.write("\u{4}")
+  }
 
-  public var writeBufferSize: Int { writer.writeBufferSize }
-  public var writeBufferLimits: (low: Int, high: Int) { writer.writeBufferLimits }
+  public var writeBufferSize: Int {
+    loop.checkThread("TerminalTransport.writeBufferSize")
+    return writer.writeBufferSize
+  }
+
+  public var writeBufferLimits: (low: Int, high: Int) {
+    loop.checkThread("TerminalTransport.writeBufferLimits")
+    return writer.writeBufferLimits
+  }
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
+    loop.checkThread("TerminalTransport.setWriteBufferLimits")
     writer.setWriteBufferLimits(high: high, low: low)
   }
 
-  public var isClosing: Bool { reader.isClosing }
+  public var isClosing: Bool {
+    loop.checkThread("TerminalTransport.isClosing")
+    return reader.isClosing
+  }
 
   /// Hangs up: reading ends now, the rest once everything is written. The session's processes get a `SIGHUP`.
   public func close() {
+    loop.checkThread("TerminalTransport.close")
     wasClosed = true
     letGo()
     reader.close()
     writer.close()
   }
 
-  public func abort() {
+  public func abort(_ error: (any Error)?) {
+    loop.checkThread("TerminalTransport.abort")
     wasClosed = true
+    if self.error == nil { self.error = error }
     letGo()
     reader.close()
     writer.abort()
   }
+
+  /// The side that has the terminal's descriptor.
+  var pipe: PipeEnd { reader.pipe }
+}
+
+extension TerminalTransport: CustomStringConvertible {
+  /// Names the descriptor, such as `terminal 7`.
+  public var description: String { "terminal \(master.rawValue)" }
 }
 
 /// What a terminal's owner is told.

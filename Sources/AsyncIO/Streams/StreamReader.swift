@@ -11,6 +11,8 @@ public final class StreamReader {
   private let loop: EventLoop
   /// How many bytes may come before a separator. Over twice as many, the transport is paused.
   private let limit: Int
+  /// Over so many bytes the peer is held back.
+  private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
   private var buffer = ReceiveBuffer()
   private var hasEnded = false
   private var failure: (any Error)?
@@ -18,9 +20,8 @@ public final class StreamReader {
   private var waiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
-  /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost. In asyncio the
-  /// transport that `connect_read_pipe` returns, or the writer's.
-  public private(set) var transport: (any ReadTransport)?
+  /// The transport, as long as it delivers.
+  private var source: (any ReadTransport)?
   /// Whether nothing but this reader has a use for the transport.
   private var ownsTransport = false
   /// Whether we paused the transport.
@@ -40,9 +41,9 @@ public final class StreamReader {
   }
 
   deinit {
-    guard ownsTransport, let transport else { return }
+    guard ownsTransport, let source else { return }
     // The last reference may go wherever a task ends.
-    let abandoned = LoopBound(transport)
+    let abandoned = LoopBound(source)
     loop.taskExecutor.door.perform { abandoned.value.close() }
   }
 
@@ -54,14 +55,21 @@ public final class StreamReader {
   ///   - transport: where the bytes come from.
   ///   - owned: whether it is closed when the reader is dropped.
   func setTransport(_ transport: any ReadTransport, owned: Bool = false) {
-    self.transport = transport
+    source = transport
     ownsTransport = owned
   }
 
   /// No more will come; reads throw the error, if there is one.
   func connectionLost(_ error: (any Error)?) {
-    transport = nil
+    source = nil
     if let error { setError(error) } else { feedEOF() }
+  }
+
+  /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost. In asyncio the
+  /// transport that `connect_read_pipe` returns, or the writer's.
+  public var transport: (any ReadTransport)? {
+    loop.checkThread("StreamReader.transport")
+    return source
   }
 
   /// How many bytes have arrived and were not read yet.
@@ -78,33 +86,42 @@ public final class StreamReader {
 
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: Span<UInt8>) {
+    loop.checkThread("StreamReader.feedData")
     require(!hasEnded, "StreamReader.feedData: called after feedEOF")
     guard bytes.count > 0 else { return }
     buffer.append(bytes)
     wake()
-    if !isPaused, !collects, buffer.count > 2 * limit, let transport {
+    if !isPaused, !collects, buffer.count > holdLimit, let source {
       isPaused = true
-      transport.pauseReading()
+      source.pauseReading()
     }
   }
 
   /// Says that no more will come. asyncio's `feed_eof`.
   public func feedEOF() {
+    loop.checkThread("StreamReader.feedEOF")
     hasEnded = true
     wake()
   }
 
   /// The error that reads throw, once it is set. asyncio's `exception`.
-  public var error: (any Error)? { failure }
+  public var error: (any Error)? {
+    loop.checkThread("StreamReader.error")
+    return failure
+  }
 
   /// Has the waiting read, and all later ones, throw an error. asyncio's `set_exception`.
   public func setError(_ error: any Error) {
+    loop.checkThread("StreamReader.setError")
     failure = error
     wake()
   }
 
   /// Whether everything was read and no more will come. asyncio's `at_eof`.
-  public var atEOF: Bool { hasEnded && buffer.isEmpty }
+  public var atEOF: Bool {
+    loop.checkThread("StreamReader.atEOF")
+    return hasEnded && buffer.isEmpty
+  }
 
   private func wake() {
     arrivals += 1
@@ -137,7 +154,7 @@ public final class StreamReader {
   private func resumeTransport() {
     guard isPaused else { return }
     isPaused = false
-    transport?.resumeReading()
+    source?.resumeReading()
   }
 
   /// Lets the peer go on once little enough is left.

@@ -23,16 +23,28 @@ public final class StreamWriter {
   }
 
   /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
-  public func write(_ bytes: Span<UInt8>) { transport.write(bytes) }
+  public func write(_ bytes: Span<UInt8>) {
+    flow.loop.checkThread("StreamWriter.write")
+    transport.write(bytes)
+  }
 
   /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
-  public func write(_ bytes: [UInt8]) { transport.write(bytes) }
+  public func write(_ bytes: [UInt8]) {
+    flow.loop.checkThread("StreamWriter.write")
+    transport.write(bytes)
+  }
 
   /// Sends a string's UTF-8 bytes, or buffers what the kernel does not take now. asyncio's `write`.
-  public func write(_ text: String) { transport.write(text) }
+  public func write(_ text: String) {
+    flow.loop.checkThread("StreamWriter.write")
+    transport.write(text)
+  }
 
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
-  public func writeLines(_ lines: [[UInt8]]) { transport.writeLines(lines) }
+  public func writeLines(_ lines: [[UInt8]]) {
+    flow.loop.checkThread("StreamWriter.writeLines")
+    transport.writeLines(lines)
+  }
 
   /// Waits until little enough is buffered to go on writing. asyncio's `drain`.
   ///
@@ -42,7 +54,10 @@ public final class StreamWriter {
   ///
   /// - Throws: ``IOError`` when the connection broke, or was closed before the call; `CancellationError`, and then what is
   ///   buffered is still sent.
-  public func drain() async throws { try await flow.drain(transport) }
+  public func drain() async throws {
+    flow.loop.checkThread("StreamWriter.drain")
+    try await flow.drain(transport)
+  }
 
   /// Writes and drains.
   ///
@@ -61,21 +76,36 @@ public final class StreamWriter {
   }
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
-  public var canWriteEOF: Bool { transport.canWriteEOF }
+  public var canWriteEOF: Bool {
+    flow.loop.checkThread("StreamWriter.canWriteEOF")
+    return transport.canWriteEOF
+  }
 
   /// Ends the write side once everything is sent; reading goes on. A pipe is closed by it. asyncio's `write_eof`.
-  public func writeEOF() { transport.writeEOF() }
+  public func writeEOF() {
+    flow.loop.checkThread("StreamWriter.writeEOF")
+    transport.writeEOF()
+  }
 
   /// Closes the connection once everything is sent. asyncio's `close`.
-  public func close() { transport.close() }
+  public func close() {
+    flow.loop.checkThread("StreamWriter.close")
+    transport.close()
+  }
 
   /// Whether it is closing or closed. asyncio's `is_closing`.
-  public var isClosing: Bool { transport.isClosing }
+  public var isClosing: Bool {
+    flow.loop.checkThread("StreamWriter.isClosing")
+    return transport.isClosing
+  }
 
   /// Waits until the connection is closed. asyncio's `wait_closed`.
   ///
   /// - Throws: ``IOError`` when the connection broke; `CancellationError` when the task is cancelled.
-  public func waitClosed() async throws { try await flow.waitClosed() }
+  public func waitClosed() async throws {
+    flow.loop.checkThread("StreamWriter.waitClosed")
+    try await flow.waitClosed()
+  }
 
   /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
   public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(transport) }

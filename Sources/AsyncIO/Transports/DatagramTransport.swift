@@ -60,7 +60,10 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   // MARK: Protocol
 
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
-  public func getProtocol() -> (any DatagramProtocol)? { receiver }
+  public func getProtocol() -> (any DatagramProtocol)? {
+    loop.checkThread("DatagramTransport.getProtocol")
+    return receiver
+  }
 
   /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
   public func setProtocol(_ newProtocol: any DatagramProtocol) {
@@ -70,17 +73,12 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   // MARK: Information
 
-  /// The endpoint's own address; nil once it is gone.
+  /// The endpoint's own address; nil where there is none.
   public var localAddress: SocketAddress? {
+    loop.checkThread("DatagramTransport.localAddress")
     if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
     return cachedLocalAddress
   }
-
-  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
-
-  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
 
   // MARK: Receiving
 
@@ -194,10 +192,17 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   /// How many bytes are queued, with the eight that each datagram counts for beyond its own. asyncio's
   /// `get_write_buffer_size`.
-  public var writeBufferSize: Int { queue.size }
+  public var writeBufferSize: Int {
+    loop.checkThread("DatagramTransport.writeBufferSize")
+    return queue.size
+  }
 
   /// The water marks in bytes. asyncio's `get_write_buffer_limits`.
-  public var writeBufferLimits: (low: Int, high: Int) { queue.limits }
+
+  public var writeBufferLimits: (low: Int, high: Int) {
+    loop.checkThread("DatagramTransport.writeBufferLimits")
+    return queue.limits
+  }
 
   /// Sets the water marks, in bytes: the protocol is told to pause when more than `high` are queued, and to go on when
   /// `low` or fewer are. asyncio's `set_write_buffer_limits`.
@@ -213,7 +218,10 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   // MARK: Closing
 
-  public var isClosing: Bool { state.isClosing }
+  public var isClosing: Bool {
+    loop.checkThread("DatagramTransport.isClosing")
+    return state.isClosing
+  }
 
   public func close() {
     loop.checkThread("DatagramTransport.close")
@@ -221,10 +229,12 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     updateInterest()
   }
 
-  /// Closes it at once: what is queued is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
-  public func abort() {
+  /// Closes it at once: what is queued is dropped, `connectionLost` is called soon. asyncio's `abort`.
+  ///
+  /// - Parameter error: what `connectionLost` is told.
+  public func abort(_ error: (any Error)? = nil) {
     loop.checkThread("DatagramTransport.abort")
-    end(nil)
+    end(error)
   }
 
   private func end(_ error: (any Error)?) { perform(state.end(), error) }
@@ -306,11 +316,13 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     retryTimer?.cancel()
     retryTimer = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
+    // Asked for afterwards too.
+    if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
     if !socket.isClosed { file?.remove() }
     socket.closeDescriptor()
   }
 
-  private var name: String {
+  var name: String {
     (remoteAddress ?? destination ?? localAddress)?.description ?? "descriptor \(socket.descriptor.rawValue)"
   }
 }

@@ -3,7 +3,8 @@
 /// What every protocol is told of its transport. asyncio's `BaseProtocol`.
 ///
 /// A protocol is an object of the program's own that a transport calls, always on the loop's thread. Every method has a
-/// default that does nothing. An error that a method throws goes to the loop's exception handler.
+/// default that does nothing. An error that a method throws goes to the loop's exception handler; those of
+/// ``pauseWriting()`` and ``resumeWriting()`` close nothing.
 public protocol BaseProtocol: AnyObject {
   /// The transport is gone: called exactly once, after everything else. asyncio's `connection_lost`.
   ///
@@ -13,7 +14,7 @@ public protocol BaseProtocol: AnyObject {
 
   /// More is waiting to be sent than the high-water mark allows: stop writing. asyncio's `pause_writing`.
   ///
-  /// It may come from inside `write`. It alternates with ``resumeWriting()``.
+  /// It may come from inside `write`. It alternates with ``resumeWriting()``, which never comes before this has returned.
   func pauseWriting() throws
 
   /// What is waiting has shrunk to the low-water mark: go on writing. asyncio's `resume_writing`.
@@ -86,6 +87,8 @@ extension ReadPipeProtocol {
 }
 
 /// A protocol for the writing end of a pipe. In asyncio, what `connect_write_pipe` takes.
+///
+/// After an error that ``connectionMade(_:)`` throws, the transport is closed with that error.
 public protocol WritePipeProtocol: BaseProtocol {
   /// The pipe is there; before all else. Keep the transport to write to it. asyncio's `connection_made`.
   func connectionMade(_ transport: WritePipeTransport) throws

@@ -48,14 +48,11 @@ public final class ReadPipeTransport: ReadTransport, PipeTransport {
 
   // MARK: Information
 
-  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
-
-  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
-
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
-  public func getProtocol() -> (any ReadPipeProtocol)? { receiver }
+  public func getProtocol() -> (any ReadPipeProtocol)? {
+    loop.checkThread("ReadPipeTransport.getProtocol")
+    return receiver
+  }
 
   /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
   public func setProtocol(_ newProtocol: any ReadPipeProtocol) {
@@ -65,7 +62,10 @@ public final class ReadPipeTransport: ReadTransport, PipeTransport {
 
   // MARK: Reading
 
-  public var isReading: Bool { state.isReading }
+  public var isReading: Bool {
+    loop.checkThread("ReadPipeTransport.isReading")
+    return state.isReading
+  }
 
   public func pauseReading() {
     loop.checkThread("ReadPipeTransport.pauseReading")
@@ -122,7 +122,10 @@ public final class ReadPipeTransport: ReadTransport, PipeTransport {
 
   // MARK: Closing
 
-  public var isClosing: Bool { state.isClosing }
+  public var isClosing: Bool {
+    loop.checkThread("ReadPipeTransport.isClosing")
+    return state.isClosing
+  }
 
   /// Closes it: reading ends now, then `connectionLost(nil)` is called. asyncio's `close`.
   public func close() {

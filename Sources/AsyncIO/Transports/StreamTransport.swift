@@ -65,7 +65,10 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   // MARK: Protocol
 
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
-  public func getProtocol() -> (any StreamProtocol)? { receiver }
+  public func getProtocol() -> (any StreamProtocol)? {
+    loop.checkThread("StreamTransport.getProtocol")
+    return receiver
+  }
 
   /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
   public func setProtocol(_ newProtocol: any StreamProtocol) {
@@ -80,21 +83,14 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   // MARK: Information
 
-  /// The transport's own address; nil once it is gone.
+  /// The transport's own address; nil where there is none.
   public var localAddress: SocketAddress? {
+    loop.checkThread("StreamTransport.localAddress")
     if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
     return cachedLocalAddress
   }
 
-  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
-
-  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
-
   // MARK: Reading
-
-  public var isReading: Bool { state.isReading }
 
   public func pauseReading() {
     loop.checkThread("StreamTransport.pauseReading")
@@ -158,17 +154,6 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   // MARK: Writing
 
-  /// Whether ``writeEOF()`` is of use: not over TLS, which has no half-close.
-  public var canWriteEOF: Bool { tls == nil }
-  public var writeBufferSize: Int { buffer.count + buffer.encryptedCount }
-  public var writeBufferLimits: (low: Int, high: Int) { (buffer.low, buffer.high) }
-
-  public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
-    loop.checkThread("StreamTransport.setWriteBufferLimits")
-    buffer.setLimits(high: high, low: low)
-    tellFlow()
-  }
-
   public func write(_ bytes: Span<UInt8>) {
     guard admitsWrite("StreamTransport.write"), bytes.count > 0 else { return }
     if let tls {
@@ -223,9 +208,9 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
   /// is being sent, they are an error of the program.
   private func admitsWrite(_ method: StaticString) -> Bool {
     loop.checkThread(method)
-    require(!isSendingFile || isClosing, "\(method): called while a file is being sent")
+    require(!isSendingFile || state.isClosing, "\(method): called while a file is being sent")
     if state.acceptsWrites, !isSendingFile { return true }
-    require(isClosing, "\(method): called after writeEOF()")
+    require(state.isClosing, "\(method): called after writeEOF()")
     if droppedWrites.isWorthAWarning() {
       EventLoop.log.warning("what is written to a closed connection (\(peerName)) is dropped")
     }
@@ -274,18 +259,16 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
 
   // MARK: Closing
 
-  public var isClosing: Bool { state.isClosing }
-
   public func close() {
     loop.checkThread("StreamTransport.close")
-    if let tls, !isClosing, hasUnsentBytes { limitShutdown(tls) }
+    if let tls, !state.isClosing, hasUnsentBytes { limitShutdown(tls) }
     perform(state.close(hasUnsentBytes: hasUnsentBytes))
     updateInterest()
   }
 
-  public func abort() {
+  public func abort(_ error: (any Error)?) {
     loop.checkThread("StreamTransport.abort")
-    end(nil)
+    end(error)
   }
 
   func end(_ error: (any Error)?) {
@@ -376,6 +359,8 @@ public final class StreamTransport: ReadTransport, WriteTransport, SocketTranspo
     brokenSending = nil
     onEnd = nil
     if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
+    // Asked for afterwards too.
+    if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
     socket.closeDescriptor()
   }
 

@@ -12,6 +12,17 @@ public protocol BaseTransport: AnyObject {
   func close()
 }
 
+extension BaseTransport {
+  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
+  ///
+  /// What there was stays available after the end, also that of the loop: a program wants to know of whom it
+  /// was. Only ``ExtraInfoKey/tls`` goes with the connection, since nobody else keeps certificates.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
+
+  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
+  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
+}
+
 /// A transport that delivers data. asyncio's `ReadTransport`.
 public protocol ReadTransport: BaseTransport {
   /// Whether data is delivered: not while reading is paused, nor after the end. asyncio's `is_reading`.
@@ -34,8 +45,10 @@ public protocol WriteTransport: BaseTransport {
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   func writeLines(_ lines: [[UInt8]])
 
-  /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
-  func abort()
+  /// Closes it at once: what is buffered is dropped, `connectionLost` is called soon. asyncio's `abort`.
+  ///
+  /// - Parameter error: what `connectionLost` is told: why a layer above the transport gives the connection up.
+  func abort(_ error: (any Error)?)
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
   var canWriteEOF: Bool { get }
@@ -59,6 +72,9 @@ public protocol WriteTransport: BaseTransport {
 }
 
 extension WriteTransport {
+  /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
+  public func abort() { abort(nil) }
+
   /// Sends bytes, or buffers what the kernel does not take now. asyncio's `write`.
   public func write(_ bytes: [UInt8]) { write(bytes.span) }
 
@@ -110,6 +126,6 @@ protocol PipeTransport: BaseTransport {
 }
 
 extension ExtraInfoKey where Value == FileDescriptor {
-  /// The pipe transport's descriptor, to look at. It stays the transport's.
+  /// The pipe transport's descriptor, to look at. It stays the transport's, and is a closed one's number after the end.
   public static var pipe: Self { Self(ofPipe: { $0.original }) }
 }

@@ -54,14 +54,11 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
 
   // MARK: Information
 
-  /// A piece of information about the transport; nil when there is none. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>) -> Value? { key.read(self) }
-
-  /// A piece of information about the transport, or the default. asyncio's `get_extra_info`.
-  public func getExtraInfo<Value>(_ key: ExtraInfoKey<Value>, default: Value) -> Value { key.read(self) ?? `default` }
-
   /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
-  public func getProtocol() -> (any WritePipeProtocol)? { receiver }
+  public func getProtocol() -> (any WritePipeProtocol)? {
+    loop.checkThread("WritePipeTransport.getProtocol")
+    return receiver
+  }
 
   /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
   public func setProtocol(_ newProtocol: any WritePipeProtocol) {
@@ -71,8 +68,15 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
 
   // MARK: Writing
 
-  public var writeBufferSize: Int { buffer.count }
-  public var writeBufferLimits: (low: Int, high: Int) { (buffer.low, buffer.high) }
+  public var writeBufferSize: Int {
+    loop.checkThread("WritePipeTransport.writeBufferSize")
+    return buffer.count
+  }
+
+  public var writeBufferLimits: (low: Int, high: Int) {
+    loop.checkThread("WritePipeTransport.writeBufferLimits")
+    return (buffer.low, buffer.high)
+  }
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     loop.checkThread("WritePipeTransport.setWriteBufferLimits")
@@ -147,12 +151,18 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
 
   // MARK: Closing
 
-  public var isClosing: Bool { state.isClosing }
+  public var isClosing: Bool {
+    loop.checkThread("WritePipeTransport.isClosing")
+    return state.isClosing
+  }
 
   public var canWriteEOF: Bool { true }
 
   /// Closes it once everything is written: a pipe has no other side to keep open. asyncio's `write_eof`.
-  public func writeEOF() { close() }
+  public func writeEOF() {
+    loop.checkThread("WritePipeTransport.writeEOF")
+    close()
+  }
 
   /// Closes it: what is buffered is written, then `connectionLost(nil)` is called. asyncio's `close`.
   public func close() {
@@ -160,10 +170,9 @@ public final class WritePipeTransport: WriteTransport, PipeTransport {
     if state.close(hasUnsentBytes: !buffer.isEmpty) == .end { didEnd(nil) }
   }
 
-  /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
-  public func abort() {
+  public func abort(_ error: (any Error)?) {
     loop.checkThread("WritePipeTransport.abort")
-    end(nil)
+    end(error)
   }
 
   private func end(_ error: (any Error)?) {
