@@ -51,7 +51,7 @@ extension EventLoop {
     _ descriptor: FileDescriptor, _ interest: Interest, _ method: StaticString, _ handle: Handle
   ) throws -> Handle {
     try checkOpen(method)
-    let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor)
+    let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor, method)
     do throws(Errno) {
       try watcher.setCallback(handle, interest)
     } catch {
@@ -69,7 +69,7 @@ extension EventLoop {
     try await wait(method) { waiter in
       do {
         try socket.checkAfterWait(method)
-        let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor)
+        let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor, method)
         try watcher.setWaiter(waiter, interest)
         socket.addWait(waiter, method)
       } catch let error as Errno {
@@ -82,7 +82,15 @@ extension EventLoop {
     try socket.checkAfterWait(method)
   }
 
-  private func makeProgramWatcher(of descriptor: FileDescriptor) -> DescriptorWatcher {
+  private func makeProgramWatcher(
+    of descriptor: FileDescriptor, _ method: StaticString
+  ) throws(IOError) -> DescriptorWatcher {
+    // The table has room for every number up to the largest: one that nobody has must not make it grow.
+    if !readiness.hasRoom(for: descriptor) {
+      do throws(Errno) { _ = try kernel.isNonBlocking(descriptor) } catch {
+        throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
+      }
+    }
     let watcher = DescriptorWatcher(self, descriptor)
     claim(descriptor, for: watcher)
     return watcher

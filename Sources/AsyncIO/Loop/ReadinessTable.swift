@@ -52,6 +52,8 @@ struct ReadinessTable {
     return slots.indices.contains(index) ? slots[index].watcher : nil
   }
 
+  func hasRoom(for descriptor: FileDescriptor) -> Bool { slots.indices.contains(Int(descriptor.rawValue)) }
+
   /// The watcher that an event is for, and what it now wants of it; nil when it came too late.
   func recipient(of event: PollEvent) -> (watcher: any ReadinessWatcher, ready: Interest)? {
     let index = Int(event.descriptor)

@@ -38,6 +38,10 @@ extension EventLoop {
     try checkOpen("createConnection")
     let options = try TLSOptions.client(
       "createConnection", tls, name: serverHostname, host: host, handshakeTimeout, shutdownTimeout)
+    guard (happyEyeballsDelay ?? .zero) >= .zero, (interleave ?? 0) >= 0 else {
+      throw EventLoopError(
+        .invalidArgument, "createConnection: neither happyEyeballsDelay nor interleave may be below zero")
+    }
     var addresses = try await lookUp(
       host: host, port: port, family: family, transportProtocol: `protocol`, flags: flags, operation: "connect")
     let turns = interleave ?? (happyEyeballsDelay == nil ? 0 : 1)

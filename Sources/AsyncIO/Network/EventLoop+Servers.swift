@@ -52,6 +52,7 @@ extension EventLoop {
   ) async throws -> Server {
     try checkOpen("createServer")
     let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
+    try checkBacklog("createServer", backlog)
     var addresses: [AddressInfo] = []
     /// Those that a host was given for, rather than found as an interface of this machine.
     var named: Set<SocketAddress> = []
@@ -97,6 +98,7 @@ extension EventLoop {
     _ factory: @escaping () throws -> P, _ socket: Socket, _ options: TLSOptions?, backlog: Int, startServing: Bool,
     _ operation: String
   ) throws -> Server {
+    try checkBacklog(operation, backlog)
     try socket.requireStream(operation)
     try socket.requireGift(operation)
     if socket.remoteAddress != nil {
@@ -104,6 +106,13 @@ extension EventLoop {
     }
     try socket.setNonBlocking(true)
     return try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
+  }
+
+  /// Before anything is bound.
+  func checkBacklog(_ method: String, _ backlog: Int) throws(EventLoopError) {
+    if backlog < 0 {
+      throw EventLoopError(.invalidArgument, "\(method): the backlog must not be below zero, as \(backlog) is")
+    }
   }
 
   /// Makes a server of sockets, which are the caller's again when that fails.

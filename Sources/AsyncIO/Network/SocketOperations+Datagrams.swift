@@ -16,7 +16,7 @@ extension EventLoop {
     _ method: StaticString, _ socket: Socket, _ maxBytes: Int
   ) async throws -> (data: [UInt8], sender: SocketAddress) {
     try await attempt(method, socket, .read) { () throws(IOError) in
-      var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
+      var bytes = try socket.memory(maxBytes, "recvfrom")
       let (count, sender) = try socket.receiveDatagram(into: &bytes)
       bytes.removeSubrange(count...)
       return (bytes, sender)

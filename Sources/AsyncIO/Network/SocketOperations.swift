@@ -7,8 +7,8 @@ import SystemPackage
 extension EventLoop {
   /// Receives what is there, once something is. asyncio's `sock_recv`.
   ///
-  /// - Returns: at most `maxBytes` bytes; none at the end of the stream.
-  /// - Throws: ``IOError`` for `recv`, or with `ECANCELED` when the socket is closed, detached or handed over meanwhile;
+  /// - Returns: at most `maxBytes` bytes; none at the end of the stream, or when none were asked for.
+  /// - Throws: ``IOError`` for `recv`, `EINVAL` for a number of bytes that makes no sense, or with `ECANCELED` when the socket is closed, detached or handed over meanwhile;
   ///   ``EventLoopError`` `.invalidArgument` for a blocking socket, `.descriptorInUse` for a transport's;
   ///   `CancellationError`, and then nothing is lost.
   public func sockRecv(_ socket: Socket, _ maxBytes: Int) async throws -> [UInt8] {

@@ -74,6 +74,7 @@ extension EventLoop {
   ) async throws -> Server {
     try checkOpen("createUnixServer")
     let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
+    try checkBacklog("createUnixServer", backlog)
     let address = try unixAddress(path, "bind")
     try SocketFile.removeStale(at: address, .stream, kernel: kernel)
     let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)

@@ -29,7 +29,11 @@ extension Socket {
   ///   - maxBytes: how long the value may be. Of a longer one most options tell the beginning.
   /// - Throws: ``IOError`` for `getsockopt`.
   public func option(level: Int32, name: Int32, maxBytes: Int) throws(IOError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
+    guard maxBytes >= 0 else {
+      throw IOError(.invalidArgument, "getsockopt", "descriptor \(descriptor.rawValue) (maxBytes is \(maxBytes))")
+    }
+    // No option is longer.
+    var bytes = [UInt8](repeating: 0, count: min(maxBytes, 1024 * 1024))
     let count = try perform("getsockopt") { () throws(Errno) in
       var span = bytes.mutableSpan
       return try kernel.option(descriptor, level: level, name: name, into: &span)
@@ -67,10 +71,16 @@ extension Socket {
   /// long as it takes.
   ///
   /// - Parameter limit: the time, rounded up to seconds.
-  /// - Throws: ``IOError`` for `setsockopt`.
+  /// - Throws: ``IOError`` for `setsockopt`, `EINVAL` for a time below zero.
   public func setLinger(_ limit: Duration?) throws(IOError) {
     let (seconds, rest) = (limit ?? .zero).components
-    let rounded = Int32(clamping: max(0, rest > 0 ? seconds.addingReportingOverflow(1).partialValue : seconds))
+    guard seconds >= 0, rest >= 0 else {
+      // Taken for zero, it would reset the connection.
+      throw IOError(
+        .invalidArgument, "setsockopt", "descriptor \(descriptor.rawValue) (a linger of \(seconds) seconds)")
+    }
+    let rounded = Int32(
+      clamping: rest > 0 ? seconds.addingReportingOverflow(1).partialValue.magnitude : seconds.magnitude)
     let setting = Glibc.linger(l_onoff: limit == nil ? 0 : 1, l_linger: rounded)
     // The C type has no padding.
     try setOption(level: SOL_SOCKET, name: SO_LINGER, unsafe withUnsafeBytes(of: setting) { unsafe Array($0) })

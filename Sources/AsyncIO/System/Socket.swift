@@ -201,11 +201,15 @@ extension Socket {
 
   /// Starts to listen.
   ///
+  /// - Parameter backlog: how many connections may wait for `accept`; the system has a limit of its own.
   /// - Throws: ``IOError`` for `listen`.
   public func listen(backlog: Int = 100) throws(IOError) {
-    let limit = Int32(clamping: backlog)
-    try perform("listen", localAddress?.description) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit)
+    let subject = localAddress?.description ?? name
+    guard backlog >= 0 else {
+      throw IOError(.invalidArgument, "listen", "\(subject) (the backlog is \(backlog))")
     }
+    let limit = Int32(clamping: backlog)
+    try perform("listen", subject) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit) }
   }
 
   /// Begins to connect. On a non-blocking socket it rarely ends here: ``IOError/code`` `EINPROGRESS` says so.
@@ -217,10 +221,11 @@ extension Socket {
 
   /// Reads what is there, once.
   ///
-  /// - Returns: at most `maxBytes` bytes; none at the end of the stream.
-  /// - Throws: ``IOError`` for `recv`, with code `EAGAIN` when there is nothing yet.
+  /// - Returns: at most `maxBytes` bytes; none at the end of the stream, or when none were asked for.
+  /// - Throws: ``IOError`` for `recv`, with code `EAGAIN` when there is nothing yet, `EINVAL` for a negative number or
+  ///   one beyond what the kernel moves at once (2 GiB).
   public func receive(maxBytes: Int) throws(IOError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: max(0, maxBytes))
+    var bytes = try memory(maxBytes, "recv")
     let count = try receive(into: &bytes)
     bytes.removeSubrange(count...)
     return bytes
@@ -235,6 +240,17 @@ extension Socket {
       var span = buffer.mutableSpan
       return try kernel.receive(descriptor, into: &span)
     }
+  }
+
+  /// The most that one call of the kernel moves.
+  private static let transferLimit = 0x7fff_f000
+
+  /// Memory for what is received; a number of bytes that makes no sense is an error.
+  func memory(_ maxBytes: Int, _ operation: String) throws(IOError) -> [UInt8] {
+    guard (0...Socket.transferLimit).contains(maxBytes) else {
+      throw IOError(.invalidArgument, operation, "\(name) (maxBytes is \(maxBytes))")
+    }
+    return [UInt8](repeating: 0, count: maxBytes)
   }
 
   /// Receives one datagram, as far as it fits, and its sender.

@@ -20,8 +20,10 @@ public final class ThreadPoolExecutor: BlockingExecutor {
   ///     more than 32.
   ///   - threadNamePrefix: what the threads' names begin with. An underscore and a number follow; the system shows 15
   ///     bytes of it all.
-  ///   - stackSize: how much stack a thread has, in bytes; nil for the system's default.
+  ///   - stackSize: how much stack a thread has, in bytes, above zero; nil for the system's default. The system refuses
+  ///     too little when a thread is made.
   public convenience init(maxWorkers: Int? = nil, threadNamePrefix: String = "worker", stackSize: Int? = nil) {
+    require((stackSize ?? 1) > 0, "ThreadPoolExecutor: stackSize must be above zero")
     let limit = maxWorkers ?? min(32, Environment.processorCount + 4)
     self.init(WorkerThreads.Options(limit: limit, name: threadNamePrefix, stackSize: stackSize))
   }
