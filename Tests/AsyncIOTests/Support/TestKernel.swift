@@ -110,15 +110,6 @@ final class TestKernel: Kernel {
 
   var isClockStopped: Bool { state.withLock { $0.clockStopped != nil } }
 
-  /// Takes a descriptor that was made elsewhere into the books.
-  func adopt(_ descriptor: FileDescriptor) -> Socket {
-    opened(descriptor.rawValue)
-    return Socket(adopting: descriptor, kernel: self)
-  }
-
-  /// Takes a descriptor that was made elsewhere into the books, and leaves it at that.
-  func enrol(_ descriptor: FileDescriptor) { opened(descriptor.rawValue) }
-
   /// The timeouts of all polls so far, in nanoseconds.
   var pollTimeouts: [Int64?] { state.withLock { $0.timeouts } }
 
@@ -351,7 +342,7 @@ final class TestKernel: Kernel {
   func reopen(_ descriptor: FileDescriptor, for direction: Interest) throws(Errno) -> FileDescriptor {
     try enter(.reopen)
     let own = try real.reopen(descriptor, for: direction)
-    opened(own.rawValue)
+    made(own, by: .reopen)
     return own
   }
 
