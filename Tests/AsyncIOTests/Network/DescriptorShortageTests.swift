@@ -55,7 +55,7 @@ import Testing
     },
     Scenario("a pool of processes") { loop in
       let pool = try ProcessPoolExecutor(loop, maxWorkers: 1, executable: try poolProbe())
-      let outcome = await loop.createTask { try await pool.run(Square(3)) }.result
+      let outcome = await loop.createTask { try await pool.run(Square(3)) }.outcome
       try await pool.shutdown()
       #expect(try outcome.get() == 9)
     },
@@ -79,7 +79,7 @@ import Testing
         kernel.failDescriptor(number)
         let task = loop.createTask { try await scenario.run(loop) }
         var result: Result<Void, any Error>?
-        loop.createTask { result = await task.result }
+        loop.createTask { result = await task.outcome }
         // A server that cannot accept tries again a second later.
         try await loop.until("descriptor \(number)") {
           if result == nil { kernel.advanceClock(by: .milliseconds(20)) }

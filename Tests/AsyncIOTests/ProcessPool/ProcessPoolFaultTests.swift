@@ -96,7 +96,7 @@ import Testing
       let job = loop.createTask { try await pool.run(Square(1)) }
       try await loop.turn(turns)
       job.cancel()
-      _ = await job.result
+      _ = await job.outcome
       try await pool.shutdown()
       #expect(pool.workerProcesses == [] && kernel.children.current == [])
     }
@@ -125,7 +125,7 @@ import Testing
       try await loop.until { !pool.workerProcesses.isEmpty }
       try await loop.expect(after: .seconds(7), on: kernel) { error != nil }
       #expect((error as? ProcessPoolError)?.code == .startFailed)
-      _ = await job.result
+      _ = await job.outcome
     }
   }
 
@@ -138,7 +138,7 @@ import Testing
       let job = loop.createTask { try await pool.run(Square(1)) }
       try await loop.turn()
       job.cancel()
-      _ = await job.result
+      _ = await job.outcome
       try await loop.until("it has said hello") { kernel.count(of: .receive) > 0 }
       try await loop.turn()
       let shutdown = loop.createTask { try await pool.shutdown() }
@@ -161,7 +161,7 @@ import Testing
       try await loop.turn(10)
       try await loop.expect(after: .seconds(1), on: kernel) { error != nil }
       #expect("\(String(describing: error))".contains("ended with exit code 3"))
-      _ = await job.result
+      _ = await job.outcome
       let child = try String(contentsOfFile: folder.path(of: "pid"), encoding: .utf8)
       kill(try #require(Int32(child)), SIGKILL)
     }

@@ -14,7 +14,7 @@ import Testing
     let recorder = Recorder()
     let peer: Peer
     let hand: HandDrivenTLS
-    let accepting: Task<Void, any Error>
+    let accepting: LoopTask<Void>
 
     init(
       _ loop: EventLoop, _ kernel: TestKernel, version: TLSContext.Configuration.Version = .tls13,

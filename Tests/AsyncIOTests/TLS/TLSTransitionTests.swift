@@ -11,7 +11,7 @@ import Testing
   private func accept(
     _ loop: EventLoop, _ kernel: TestKernel, _ recorder: Recorder, handshakeTimeout: Duration? = nil,
     shutdownTimeout: Duration? = nil
-  ) async throws -> (Task<Void, any Error>, Peer, HandDrivenTLS) {
+  ) async throws -> (LoopTask<Void>, Peer, HandDrivenTLS) {
     let (near, far) = try await PairKind.tcp.make(loop, kernel)
     let (peer, tls) = (Peer(far), try serverTLS())
     recorder.peer = peer
