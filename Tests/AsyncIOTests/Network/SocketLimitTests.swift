@@ -60,7 +60,7 @@ struct SocketLimitTests {
         let error = await thrown { try await call() }
         #expect(error as? EventLoopError == .invalidArgument)
       }
-      #expect(throws: Errno.noSuchFileOrDirectory) { try kernel.fileStatus(path) }
+      #expect(throws: Errno.noSuchFileOrDirectory) { _ = try kernel.fileStatus(FilePath(path)) }
       #expect(kernel.count(of: .bind) == 1)
       socket.close()
     }
