@@ -111,17 +111,17 @@ struct SocketLimitTests {
       guard number < 0 else {
         // Harmless: the first attempt fails long before the second would begin.
         let error = try await ioError {
-          try await loop.createConnection(
+          _ = try await loop.createConnection(
             Recorder.init, host: "127.0.0.1", port: 1, happyEyeballsDelay: delay, interleave: number)
         }
         #expect(error.code == .connectionRefused)
         return
       }
       await #expect(throws: EventLoopError(.invalidArgument, "")) {
-        try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: 1, happyEyeballsDelay: delay)
+        _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: 1, happyEyeballsDelay: delay)
       }
       await #expect(throws: EventLoopError(.invalidArgument, "")) {
-        try await loop.openConnection(host: "127.0.0.1", port: 1, interleave: number)
+        _ = try await loop.openConnection(host: "127.0.0.1", port: 1, interleave: number)
       }
       #expect(kernel.count(of: .connect) == 0)
     }

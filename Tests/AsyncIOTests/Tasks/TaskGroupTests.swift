@@ -216,8 +216,10 @@ import Testing
           }, { throw TestError(number: 4) })
       }
       #expect(wasCancelled)
-      #expect(try await loop.gather((1...3).map { number in { number * 2 } }) == [2, 4, 6])
-      #expect(try await loop.gather([() async throws -> Int]()) == [])
+      let doubled = try await loop.gather((1...3).map { number in { number * 2 } })
+      #expect(doubled == [2, 4, 6])
+      let none = try await loop.gather([() async throws -> Int]())
+      #expect(none == [])
       let results = try await loop.gatherResults((0...1).map { number in { try half(number) } })
       #expect(try results[0].get() == 0)
       #expect(results[1].failure as? TestError == TestError(number: 1))

@@ -7,12 +7,12 @@ import Testing
   @Test("work within the limit returns its value, or throws its error")
   func withinLimit() throws {
     try runLoop { loop, _ in
-      #expect(try await loop.withTimeout(.seconds(100)) { 3 } == 3)
-      #expect(
-        try await loop.withTimeout(.seconds(100)) {
-          try await loop.sleep(for: .milliseconds(1))
-          return 4
-        } == 4)
+      let three = try await loop.withTimeout(.seconds(100)) { 3 }
+      let four = try await loop.withTimeout(.seconds(100)) {
+        try await loop.sleep(for: .milliseconds(1))
+        return 4
+      }
+      #expect(three == 3 && four == 4)
       await #expect(throws: TestError(number: 1)) {
         try await loop.withTimeout(.seconds(100)) { throw TestError(number: 1) }
       }
@@ -123,7 +123,8 @@ import Testing
       let deadline = loop.time.advanced(by: .milliseconds(1))
       let future = Future<Int>(loop)
       loop.callAt(deadline) { try future.setResult(8) }
-      #expect(try await loop.withDeadline(deadline) { try await future.value } == 8)
+      let value = try await loop.withDeadline(deadline) { try await future.value }
+      #expect(value == 8)
     }
   }
 
@@ -155,7 +156,8 @@ import Testing
     "a limit of zero or less expires at the first suspension; work that never suspends is done", arguments: [0, -5])
   func zero(_ seconds: Int) throws {
     try runLoop { loop, _ in
-      #expect(try await loop.withTimeout(.seconds(seconds)) { 1 } == 1)
+      let one = try await loop.withTimeout(.seconds(seconds)) { 1 }
+      #expect(one == 1)
       await #expect(throws: TimeoutError.self) {
         try await loop.withTimeout(.seconds(seconds)) { try await loop.sleep(for: .seconds(1000)) }
       }

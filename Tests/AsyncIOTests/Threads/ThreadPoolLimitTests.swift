@@ -41,7 +41,8 @@ struct ThreadPoolLimitTests {
   func manyThreads() throws {
     try runLoop { loop, kernel in
       let pool = ThreadPoolExecutor(maxWorkers: .max)
-      #expect(try await loop.runInExecutor(pool) { 7 } == 7)
+      let seven = try await loop.runInExecutor(pool) { 7 }
+      #expect(seven == 7)
       #expect(pool.counts.threads == 1)
       pool.shutdown()
     }
