@@ -83,7 +83,12 @@ extension EventLoop {
       // A unix listener whose queue is full: nothing tells when there is room again.
       try await sleep(for: .milliseconds(1))
     }
-    try await waitUntilReady(socket, for: .write, "connect")
+    do {
+      try await waitUntilReady(socket, for: .write, "connect")
+    } catch let error as IOError where error.code != .canceled {
+      // Of many attempts the reader has to know which.
+      throw IOError(error.code, "connect", address.description)
+    }
     let code = try socket.option(.pendingError)
     if code != 0 { throw IOError(Errno(rawValue: code), "connect", address.description) }
   }

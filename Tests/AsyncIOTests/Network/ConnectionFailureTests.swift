@@ -34,7 +34,7 @@ struct ConnectionFailureTests {
       (.connect, .networkUnreachable, "connect 127.0.0.1:PORT: Network is unreachable (ENETUNREACH)"),
       (.connect, .timedOut, "connect 127.0.0.1:PORT: Connection timed out (ETIMEDOUT)"),
       (.bind, .permissionDenied, "bind 127.0.0.1:0: Permission denied (EACCES)"),
-      (.add, .noMemory, "connect descriptor"),
+      (.add, .noMemory, "connect 127.0.0.1:PORT: Cannot allocate memory (ENOMEM)"),
       (.option, .noBufferSpace, "getsockopt descriptor"),
     ])
   func failingCall(_ call: TestKernel.Call, _ code: Errno, _ text: String) throws {

@@ -6,7 +6,6 @@ import Testing
 
 /// Which addresses a server listens on, and what is said of those that it cannot have.
 @Suite struct ServerAddressTests {
-  /// A name that only this call logs.
   private func server(
     _ loop: EventLoop, hosts: [String], port: Int = 0
   ) async throws -> Server { try await loop.createServer({ Recorder() }, hosts: hosts, port: port) }
@@ -48,11 +47,11 @@ import Testing
       loop.debug = true
       kernel.answerLookUps { query throws(ResolutionError) in addresses(["127.0.0.42", "192.0.2.42"], 0) }
       try await server(loop, hosts: [""]).close()
-      #expect(CapturedLog.matching("bind 192.0.2.42:0").count == 1)
+      #expect(CapturedLog.matching("bind 192.0.2.42:").count == 1)
       loop.debug = false
       kernel.answerLookUps { query throws(ResolutionError) in addresses(["127.0.0.42", "192.0.2.43"], 0) }
       try await server(loop, hosts: [""]).close()
-      #expect(CapturedLog.matching("bind 192.0.2.43:0").isEmpty)
+      #expect(CapturedLog.matching("bind 192.0.2.43:").isEmpty)
     }
   }
 

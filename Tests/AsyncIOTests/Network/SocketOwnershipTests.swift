@@ -100,7 +100,8 @@ import Testing
       let (near, far) = try await PairKind.socketPair.make(loop, kernel)
       defer { for socket in [near, far] { socket.close() } }
       let borrowed = Socket(borrowing: near.descriptor, kernel: kernel)
-      try far.send([1])
+      // Of two bytes, so that a call that should be refused would find one rather than block.
+      try far.send([1, 2])
       #expect(try await loop.sockRecv(borrowed, 1) == [1])
       try near.setNonBlocking(false)
       #expect(await thrown { try await loop.sockRecv(borrowed, 1) } as? EventLoopError == .badArgument)
