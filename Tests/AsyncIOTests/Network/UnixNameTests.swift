@@ -95,6 +95,29 @@ import Testing
     }
   }
 
+  @Test("a sender whose path has no room for a closing zero is answered")
+  func longestPath() throws {
+    try runLoop { loop, kernel in
+      let folder = try TemporaryFolder()
+      let server = try await loop.createDatagramEndpoint(
+        DatagramRecorder.init, localPath: folder.path(of: "s")
+      ).protocol
+      // Other programs may bind to one, though we refuse to.
+      let start = Array(folder.path(of: "").utf8)
+      let longest = start + [UInt8](repeating: 0x70, count: 108 - start.count)
+      #expect(SocketAddress(unixPath: longest) == nil)
+      let client = try Socket(.unix, .datagram, transportProtocol: 0, kernel: kernel)
+      defer { client.close() }
+      try client.bind(to: SocketAddress(.unix(longest)))
+      try await loop.sockSendTo(client, [1], server.address)
+      try await loop.until { server.datagrams.count == 1 }
+      #expect(server.datagrams[0].sender.unixName == longest)
+      server.transport.sendTo("you", server.datagrams[0].sender)
+      #expect(try await loop.sockRecv(client, 10) == Array("you".utf8))
+      try await loop.close(server)
+    }
+  }
+
   @Test("a connected unix socket becomes a connection, with callbacks or streams; another kind is refused")
   func connectedSocket() throws {
     try runLoop { loop, kernel in
