@@ -27,6 +27,9 @@ extension ChildRequest {
       descriptors.append((number, source))
     }
     startsSession = options.startNewSession
+    if let group = options.processGroup, group < 0 {
+      throw EventLoopError(.invalidArgument, "a child's process group must not be negative, as \(group) is")
+    }
     processGroup = options.processGroup
     user = options.user
     group = options.group

@@ -55,17 +55,22 @@ final class StreamFlow {
         }
       }
       if case .failure(let error) = end { throw error }
+      try throwIfBroken(transport)
       // Else it was resumed before the end: what was written is out.
       if isWritingPaused { try throwIfEnded(transport) }
     }
   }
 
   private func throwIfEnded(_ transport: any WriteTransport) throws {
-    // What has arrived may still be read, which is no reason to go on writing.
-    if let error = (transport as? StreamTransport)?.brokenSending?.error { throw error }
+    try throwIfBroken(transport)
     guard let end else { return }
     try end.get()
     throw IOError(.connectionReset, "drain", "a connection that was closed")
+  }
+
+  /// What has arrived may still be read, which is no reason to go on writing.
+  private func throwIfBroken(_ transport: any WriteTransport) throws {
+    if let error = (transport as? StreamTransport)?.brokenSending?.error { throw error }
   }
 
   func waitClosed() async throws {

@@ -237,8 +237,10 @@ extension Socket {
   /// - Throws: as ``receive(maxBytes:)``.
   public func receive(into buffer: inout [UInt8]) throws(IOError) -> Int {
     try perform("recv") { () throws(Errno) in
-      var span = buffer.mutableSpan
-      return try kernel.receive(descriptor, into: &span)
+      try blocking(.read) { () throws(Errno) in
+        var span = buffer.mutableSpan
+        return try kernel.receive(descriptor, into: &span)
+      }
     }
   }
 
@@ -256,15 +258,17 @@ extension Socket {
   /// Receives one datagram, as far as it fits, and its sender.
   func receiveDatagram(into buffer: inout [UInt8]) throws(IOError) -> (count: Int, sender: SocketAddress) {
     try perform("recvfrom") { () throws(Errno) in
-      var span = buffer.mutableSpan
-      return try kernel.receiveFrom(descriptor, into: &span)
+      try blocking(.read) { () throws(Errno) in
+        var span = buffer.mutableSpan
+        return try kernel.receiveFrom(descriptor, into: &span)
+      }
     }
   }
 
   /// Sends a datagram, whole or not at all.
   func send(datagram: [UInt8], to address: SocketAddress) throws(IOError) {
     try perform("sendto", address.description) { () throws(Errno) in
-      try kernel.send(descriptor, datagram.span, to: address)
+      try blocking(.write) { () throws(Errno) in try kernel.send(descriptor, datagram.span, to: address) }
     }
   }
 
@@ -296,7 +300,13 @@ extension Socket {
     // Spelled out, since a span cannot go into a closure.
     guard !isClosed else { throw IOError(.badFileDescriptor, "send", name) }
     do throws(Errno) {
-      return try kernel.send(descriptor, bytes)
+      while true {
+        do throws(Errno) {
+          return try kernel.send(descriptor, bytes)
+        } catch {
+          try waitIfBlocking(.write, after: error)
+        }
+      }
     } catch {
       throw IOError(error, "send", name)
     }

@@ -16,15 +16,17 @@ extension EventLoop {
     return try (repeat (each tasks).finished())
   }
 
-  /// Runs closures as tasks at the same time, and returns their results in the order of the closures. asyncio's `gather`.
+  /// Runs the closure for each item of a sequence, all at the same time, and returns the results in the order of the items.
+  /// asyncio's `gather`.
   ///
   /// - Throws: what failed, several as a ``LoopTaskGroupError``; `CancellationError`.
-  public func gather<Success>(
-    file: StaticString = #fileID, line: UInt = #line, _ work: some Sequence<() async throws -> Success>
+  public func gather<Item, Success>(
+    _ items: some Sequence<Item>, file: StaticString = #fileID, line: UInt = #line,
+    _ body: @escaping (Item) async throws -> Success
   ) async throws -> [Success] {
     try checkOpen("gather")
     let scope = TaskScope(self)
-    let tasks = work.map { scope.start(file: file, line: line, $0) }
+    let tasks = items.map { item in scope.start(file: file, line: line) { try await body(item) } }
     try await scope.join("gather")
     return try tasks.map { try $0.finished() }
   }
@@ -41,22 +43,17 @@ extension EventLoop {
     return try tasks.map { try $0.finished() }
   }
 
-  /// Runs closures as tasks at the same time, awaits them all, and returns what each has returned or thrown. asyncio's
-  /// `gather` with `return_exceptions`.
+  /// Runs the closure for each item of a sequence, all at the same time, awaits them all, and returns what each has returned
+  /// or thrown. asyncio's `gather` with `return_exceptions`.
   ///
   /// - Throws: `CancellationError` when the caller is cancelled, and with it all tasks.
-  public func gatherResults<Success>(
-    file: StaticString = #fileID, line: UInt = #line, _ work: some Sequence<() async throws -> Success>
+  public func gatherResults<Item, Success>(
+    _ items: some Sequence<Item>, file: StaticString = #fileID, line: UInt = #line,
+    _ body: @escaping (Item) async throws -> Success
   ) async throws -> [Result<Success, any Error>] {
-    try checkOpen("gatherResults")
-    let scope = TaskScope(self)
-    let tasks = work.map { body in
-      scope.start(file: file, line: line) { () async -> Result<Success, any Error> in
-        do { return .success(try await body()) } catch { return .failure(error) }
-      }
+    try await gather(items, file: file, line: line) { item -> Result<Success, any Error> in
+      do { return .success(try await body(item)) } catch { return .failure(error) }
     }
-    try await scope.join("gatherResults")
-    return try tasks.map { try $0.finished() }
   }
 }
 

@@ -19,7 +19,7 @@ struct BrokenSending {
 extension StreamTransport {
   /// How long what has arrived waits for a program that has paused reading. Without a limit, one that only writes, and
   /// has paused for good, would never hear of the end.
-  static let pauseLimit = Duration.seconds(30)
+  static let pauseLimit = Duration.seconds(20)
 
   /// A send has failed for good.
   func sendingFailed(_ error: IOError) {
@@ -31,7 +31,7 @@ extension StreamTransport {
   /// Drops what is unsent, and goes on with what has arrived.
   func deliverRest(_ error: any Error) {
     brokenSending = BrokenSending(error: error)
-    buffer.discard()
+    buffer.removeAll()
     tls?.wire.pending.discard()
     wakeWriter(.failure(error))
     updateInterest()

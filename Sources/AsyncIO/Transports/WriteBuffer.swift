@@ -117,11 +117,16 @@ struct WriteBuffer {
 
   /// Drops everything, without a word to the protocol: there is no more to write for.
   mutating func discard() {
+    removeAll()
+    marks.silence()
+  }
+
+  /// Drops everything. The protocol may still be told that nothing waits any more.
+  mutating func removeAll() {
     chunks.removeAll()
     firstOffset = 0
     count = 0
     encryptedCount = 0
-    marks.silence()
   }
 
   /// What the protocol has to be told as things stand now; see ``WaterMarks/nextSignal(count:)``.

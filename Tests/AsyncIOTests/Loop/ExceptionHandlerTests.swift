@@ -148,11 +148,11 @@ import Testing
       try turn(loop)
       #expect(CapturedLog.matching("ExceptionHandlerTests.swift:\(line) took").count == 1)
       #expect(CapturedLog.matching("ExceptionHandlerTests.swift:\(line + 1) took").isEmpty)
-      let stepsBefore = CapturedLog.matching("slow: task step").count
+      let stepsBefore = CapturedLog.matching("slow: step of task").count
       loop.createTask { kernel.advanceClock(by: .milliseconds(800)) }
       try loop.remote.callSoonThreadsafe { _ in kernel.advanceClock(by: .milliseconds(800)) }
       try turn(loop)
-      #expect(CapturedLog.matching("slow: task step").count > stepsBefore)
+      #expect(CapturedLog.matching("slow: step of task").count > stepsBefore)
       #expect(!CapturedLog.matching("slow: callback from another thread").isEmpty)
       loop.debug = false
       let line2: UInt = #line + 1

@@ -22,8 +22,7 @@ struct ServerClosingTests {
     var ends = 0
   }
 
-  private func waiting(_ loop: EventLoop, _ body: @escaping () async throws -> Void) -> (Outcome, LoopTask<Void>)
-  {
+  private func waiting(_ loop: EventLoop, _ body: @escaping () async throws -> Void) -> (Outcome, LoopTask<Void>) {
     let outcome = Outcome()
     let task = loop.createTask {
       do { try await body() } catch { outcome.error = error }

@@ -17,9 +17,9 @@ import Testing
   @Test("Addresses, and errors with what they were about, stay on one line")
   func descriptions() throws {
     let path = try #require(SocketAddress(unixPath: "/tmp/\u{1b}[31m\nfake: line"))
-    #expect("\(path)" == "/tmp/\\u{1b}[31m\\u{a}fake: line" && path.unixPath == "/tmp/\u{1b}[31m\nfake: line")
+    #expect("\(path)" == "/tmp/\\x1B[31m\\x0Afake: line" && path.unixPath == "/tmp/\u{1b}[31m\nfake: line")
     let abstract = try #require(SocketAddress(unixPath: "\0a\nb"))
-    #expect("\(abstract)" == "@a\\u{a}b")
+    #expect("\(abstract)" == "@a\\x0Ab")
     #expect("\(IOError(.badFileDescriptor, "recv", "a\nb"))".hasPrefix("recv a\\u{a}b: "))
     #expect("\(ResolutionError(code: -2, message: "m", subject: "a\rb"))" == "getaddrinfo a\\u{d}b: m (-2)")
     #expect("\(TLSError(.broken, "r", subject: "a\u{7}b"))" == "TLS with a\\u{7}b: r")

@@ -146,35 +146,44 @@ import Testing
   @Test("Without limits given, a handshake has a minute, and a close half of one")
   func defaultLimits() throws {
     try runLoop { loop, kernel in
-      let (near, far) = try await PairKind.tcp.make(loop, kernel)
-      let tls = try clientTLS()
-      let connecting = loop.createTask {
-        try await ioError {
-          try await loop.createConnection(Recorder.init, socket: near, tls: tls, serverHostname: "localhost")
-        }
-      }
-      let peer = Peer(far)
-      _ = try await peer.receive(100, on: loop)
-      kernel.advanceClock(by: .seconds(58))
-      try await loop.turn()
-      #expect(!near.isClosed)
-      kernel.advanceClock(by: .seconds(3))
-      #expect(try await connecting.value.code == .connectionAbort)
-      peer.close()
-    }
-    try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel)
-      test.recorder.transport.close()
-      kernel.advanceClock(by: .seconds(28))
-      try await loop.turn()
-      #expect(!test.recorder.isLost)
-      kernel.advanceClock(by: .seconds(3))
+      let stage = try #require(test.recorder.transport.tls)
+      #expect(stage.handshakeTimeout == .seconds(60) && stage.shutdownTimeout == .seconds(30))
+      test.recorder.transport.abort()
       try await loop.until { test.recorder.isLost }
-      #expect(test.recorder.calls == [.made, .lost(.timedOut)])
+      let own = try await TLSEnd(loop, kernel, handshakeTimeout: .seconds(7), shutdownTimeout: .seconds(8))
+      let ownStage = try #require(own.recorder.transport.tls)
+      #expect(ownStage.handshakeTimeout == .seconds(7) && ownStage.shutdownTimeout == .seconds(8))
+      own.recorder.transport.abort()
+      try await loop.until { own.recorder.isLost }
     }
   }
 
   // MARK: The close
+
+  @Test("What is written while a close still flushes goes out before our goodbye", arguments: [false, true])
+  func writesWhileFlushing(lines: Bool) throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      let transport = test.recorder.transport
+      let (first, second) = (pattern(plenty), pattern(100_000))
+      test.recorder.onResume = {
+        if lines { transport.writeLines([second]) } else { transport.write(second) }
+        transport.write("the end")
+      }
+      transport.write(first)
+      transport.close()
+      transport.write("behind it,")
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      #expect(test.hand.received == first + octets("behind it,") + second + octets("the end"))
+      // Behind the goodbye there is no more.
+      transport.write("too late")
+      #expect(transport.writeBufferSize == 0)
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.loss.map { $0 == nil } == true)
+    }
+  }
 
   @Test("A second close does not begin the time of the first anew")
   func closeTwice() throws {

@@ -76,7 +76,7 @@ final class TestCertificates: Sendable {
     leaf client "/CN=a client" "extendedKeyUsage=clientAuth" ca -days 30
     leaf strange "/CN=a stranger" "extendedKeyUsage=clientAuth" stranger -days 30
     leaf second "/CN=second.test" "subjectAltName=DNS:second.test" ca -days 30
-    leaf hostile "/CN=hostile" "subjectAltName=DNS:red\\033[31m\\015\\007.test,DNS:$(printf 'a%.0s' $(seq 2000))" ca -days 30
+    leaf hostile "/CN=hostile" "subjectAltName=DNS:red\\033[31m\\010\\007.test,DNS:$(printf 'a%.0s' $(seq 2000))" ca -days 30
     key self
     openssl req -x509 -new -key self.key -out self.pem -days 30 -subj "/CN=localhost" -addext "$san"
     openssl pkcs8 -topk8 -in server.key -out encrypted.key -passout pass:open-sesame

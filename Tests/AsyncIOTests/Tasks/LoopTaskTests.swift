@@ -157,9 +157,10 @@ import Testing
         #expect(loop?.currentTask?.name == "first")
         try await loop?.sleep(for: .seconds(1000))
       }
+      let line: UInt = #line + 1
       loop.createTask(name: "second") { try await first.value }
       #expect(loop.allTasks.map(\.name) == ["main", "first", "second"])
-      #expect(loop.allTasks.last?.callSite.line == #line - 2)
+      #expect(loop.allTasks.last?.callSite.line == line)
       async let child = Task.name
       _ = await child
       first.cancel()
@@ -223,20 +224,18 @@ import Testing
   }
 
   @Test("other threads cancel and await a task by its remote")
-  func remote() throws {
-    try runLoop { loop, _ in
-      let task = loop.createTask { () -> Int in
+  func remote() async throws {
+    let running = LoopThread()
+    let remote = try await running.remote.run { loop in
+      loop.createTask { () -> Int in
         do { try await loop.sleep(for: .seconds(1000)) } catch {}
         return 42
-      }
-      try await loop.sleep(for: .zero)
-      let remote = task.remote
-      let elsewhere = Task.detached(executorPreference: globalConcurrentExecutor) {
-        remote.cancel()
-        return try await remote.value
-      }
-      #expect(try await elsewhere.value == 42)
+      }.remote
     }
+    remote.cancel()
+    let value = try await remote.value
+    #expect(value == 42)
+    await running.end()
   }
 
   @Test("closing a loop lets go of tasks that have not begun")

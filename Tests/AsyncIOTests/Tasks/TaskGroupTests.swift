@@ -216,11 +216,11 @@ import Testing
           }, { throw TestError(number: 4) })
       }
       #expect(wasCancelled)
-      let doubled = try await loop.gather((1...3).map { number in { number * 2 } })
+      let doubled = try await loop.gather(1...3) { $0 * 2 }
       #expect(doubled == [2, 4, 6])
-      let none = try await loop.gather([() async throws -> Int]())
+      let none = try await loop.gather([Int]()) { $0 }
       #expect(none == [])
-      let results = try await loop.gatherResults((0...1).map { number in { try half(number) } })
+      let results = try await loop.gatherResults(0...1) { try half($0) }
       #expect(try results[0].get() == 0)
       #expect(results[1].failure as? TestError == TestError(number: 1))
     }

@@ -153,7 +153,8 @@ struct StreamTransportStateTests {
       }
     }
     #expect(wrong.prefix(5) == [])
-    #expect(seen.count >= 150 && securedCount >= 90, "\(seen.count) states, \(securedCount) of them secured")
+    // Phases, what a handshake interrupts, sides of the connection, pauses: half as many without TLS.
+    #expect(seen.count == 112 && securedCount == 52)
     #expect(transitions == seen.count * Event.allCases.count)
   }
 

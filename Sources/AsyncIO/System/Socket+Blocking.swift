@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import SystemPackage
+
+extension Socket {
+  /// Makes a call that the kernel answers at once, again and again where the caller has set the socket to block.
+  ///
+  /// The kernel's receives and sends never block, whatever the descriptor's mode, since a transport shares that with whoever
+  /// else holds the open file. On a socket of the program's own, blocking is what it asked for.
+  func blocking<Answer>(_ direction: Interest, _ call: () throws(Errno) -> Answer) throws(Errno) -> Answer {
+    while true {
+      do throws(Errno) {
+        return try call()
+      } catch {
+        try waitIfBlocking(direction, after: error)
+      }
+    }
+  }
+
+  /// Blocks the thread until the call that failed can be made again, or throws its error.
+  func waitIfBlocking(_ direction: Interest, after error: Errno) throws(Errno) {
+    guard error == .wouldBlock, try !kernel.isNonBlocking(descriptor) else { throw error }
+    var entry = pollfd(fd: descriptor.rawValue, events: Int16(direction == .read ? POLLIN : POLLOUT), revents: 0)
+    _ = try systemCall { unsafe poll(&entry, 1, -1) }
+  }
+}
