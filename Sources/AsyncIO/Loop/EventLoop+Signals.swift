@@ -11,7 +11,7 @@ extension EventLoop {
   ///
   /// Several loops of a process may handle different signals, each on its own thread. (Python's may do so on the main
   /// thread only.) What the process did on the signal before comes back with ``removeSignalHandler(_:)`` and when the
-  /// loop is closed. ``EventLoop/run(_:_:)`` cancels its body on SIGINT, for which a handler of yours takes precedence.
+  /// loop is closed. ``EventLoop/run(_:isolation:_:)`` cancels its body on SIGINT, for which a handler of yours takes precedence.
   ///
   /// Signals that a thread raises by what it does wrong, and could not go on from, are refused: `SIGSEGV`, `SIGBUS`,
   /// `SIGFPE`, `SIGILL` and `SIGTRAP`. A program that some other program started may find signals blocked, and then

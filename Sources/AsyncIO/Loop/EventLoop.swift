@@ -3,7 +3,7 @@ import SystemPackage
 
 /// An event loop: callbacks, timers, tasks and sockets on one thread. asyncio's event loop.
 ///
-/// Run a program on a loop with ``run(_:_:)``:
+/// Run a program on a loop with ``run(_:isolation:_:)``:
 ///
 /// ```swift
 /// try EventLoop.run { loop in

@@ -37,7 +37,7 @@ extension EventLoop {
   /// Shuts the default executor down, and waits for all work that it was given. asyncio's `shutdown_default_executor`.
   ///
   /// Nothing has to be waited for when it was never used. Afterwards ``runInExecutor(_:_:)`` needs an executor to be
-  /// named. ``run(_:_:)`` does this at its end.
+  /// named. ``run(_:isolation:_:)`` does this at its end.
   ///
   /// - Parameter timeout: how long to wait; work that is left then is abandoned, and a warning logged. Nil to wait for
   ///   as long as it takes.

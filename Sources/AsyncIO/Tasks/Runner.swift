@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 extension EventLoop {
-  /// How ``EventLoop/run(_:_:)`` sets up a loop and the process around it.
+  /// How ``EventLoop/run(_:isolation:_:)`` sets up a loop and the process around it.
   public struct Configuration: Sendable {
     /// Which parts of Swift's concurrency run on the main thread's loop.
     public enum Adoption: Int, Comparable, Sendable {

@@ -19,7 +19,7 @@ struct WaterMarks {
 
   /// Sets the marks in bytes. Without `low` it is a quarter of `high`; without both, 16 and 64 KiB.
   mutating func set(high newHigh: Int?, low newLow: Int?) {
-    let top = newHigh ?? newLow.map { $0 > .max / 4 ? .max : 4 * $0 } ?? 64 * 1024
+    let top = newHigh ?? newLow.map { $0 > .max / 4 ? .max : 4 * max(0, $0) } ?? 64 * 1024
     let bottom = newLow ?? top / 4
     require(
       bottom >= 0 && top >= bottom,

@@ -26,7 +26,8 @@ import Testing
   }
 
   @Test("one that was not does not") func doesNotBlock() throws {
-    let (first, _) = try Socket.pair()
+    let (first, second) = try Socket.pair()
+    defer { second.close() }
     let error = #expect(throws: IOError.self) { _ = try first.receive(maxBytes: 1) }
     #expect(error?.code == .wouldBlock)
   }

@@ -24,16 +24,17 @@ import Testing
   func beyondLimit() throws {
     try runLoop { loop, kernel in
       var log: [String] = []
-      let line: UInt = #line + 3
       let start = loop.time
-      let error = await #expect(throws: TimeoutError.self) {
-        try await loop.withTimeout(.milliseconds(10)) {
-          do { try await loop.sleep(for: .seconds(1000)) } catch {
-            log.append("\(Task.isCancelled)")
-            throw error
+      let line: UInt = #line + 2
+      let error =
+        await thrown {
+          try await loop.withTimeout(.milliseconds(10)) {
+            do { try await loop.sleep(for: .seconds(1000)) } catch {
+              log.append("\(Task.isCancelled)")
+              throw error
+            }
           }
-        }
-      }
+        } as? TimeoutError
       #expect(start.duration(to: loop.time) >= .milliseconds(10))
       #expect(error?.callSite.line == line)
       #expect(log == ["true"])
@@ -91,11 +92,12 @@ import Testing
     try runLoop { loop, _ in
       let deadline = loop.time.advanced(by: .milliseconds(1))
       let outerLine: UInt = #line + 2
-      let error = await #expect(throws: TimeoutError.self) {
-        try await loop.withDeadline(deadline) {
-          try await loop.withDeadline(deadline) { try await loop.sleep(for: .seconds(1000)) }
-        }
-      }
+      let error =
+        await thrown {
+          try await loop.withDeadline(deadline) {
+            try await loop.withDeadline(deadline) { try await loop.sleep(for: .seconds(1000)) }
+          }
+        } as? TimeoutError
       #expect(error?.callSite.line == outerLine)
     }
   }

@@ -151,7 +151,8 @@ struct IdleTests {
   @Test("a descriptor of the program's, of whose two callbacks one was removed", arguments: ["reader", "writer"])
   func watchers(_ left: String) throws {
     try runLoop { loop, kernel in
-      let (near, _) = try Socket.pair()
+      let (near, nearPeer) = try Socket.pair()
+      defer { nearPeer.close() }
       let (full, far) = try Socket.pair()
       try far.send([1])
       _ = try full.fill()
