@@ -25,7 +25,7 @@ import Testing
     try runLoop { loop, kernel in
       var log: [String] = []
       let start = loop.time
-      let line: UInt = #line + 2
+      let line: UInt = #line + 3
       let error =
         await thrown {
           try await loop.withTimeout(.milliseconds(10)) {
@@ -91,7 +91,7 @@ import Testing
   func nestedInOneTick() throws {
     try runLoop { loop, _ in
       let deadline = loop.time.advanced(by: .milliseconds(1))
-      let outerLine: UInt = #line + 2
+      let outerLine: UInt = #line + 3
       let error =
         await thrown {
           try await loop.withDeadline(deadline) {
