@@ -10,7 +10,7 @@ import Testing
   func runsAgain() throws {
     try withLoop { loop, kernel in
       var log: [String] = []
-      loop.callLater(.milliseconds(1)) { log.append("timer") }
+      loop.callLater(.milliseconds(300)) { log.append("timer") }
       kernel.inject(.noMemory, into: .wait)
       let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
       #expect(error == EventLoopError(.systemFailure, ""))
