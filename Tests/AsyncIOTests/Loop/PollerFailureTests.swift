@@ -10,7 +10,10 @@ import Testing
   func runsAgain() throws {
     try withLoop { loop, kernel in
       var log: [String] = []
-      loop.callLater(.milliseconds(300)) { log.append("timer") }
+      loop.callLater(.milliseconds(300)) {
+        log.append("timer")
+        loop.stop()
+      }
       kernel.inject(.noMemory, into: .wait)
       let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
       #expect(error == EventLoopError(.systemFailure, ""))
@@ -20,7 +23,6 @@ import Testing
       let remote = loop.remote
       let probe = Shared<[String]>([])
       TestThread { _ = try? remote.callSoonThreadsafe { _ in probe.withLock { $0.append("remote") } } }.join()
-      loop.callLater(.milliseconds(2)) { loop.stop() }
       try loop.runForever()
       #expect(log == ["timer"] && probe.current == ["remote"])
     }
