@@ -161,6 +161,35 @@ import Testing
 
   // MARK: The close
 
+  @Test("What is written while a close still flushes goes out before our goodbye", arguments: [false, true])
+  func writesWhileFlushing(lines: Bool) throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel, smallBuffers: true)
+      let transport = test.recorder.transport
+      let (first, second) = (pattern(plenty), pattern(100_000))
+      var resumptions = 0
+      test.recorder.onResume = {
+        resumptions += 1
+        // What is written here is over the mark, and brings another resumption.
+        if resumptions > 1 { return }
+        if lines { transport.writeLines([second]) } else { transport.write(second) }
+        transport.write("the end")
+      }
+      transport.write(first)
+      transport.close()
+      transport.write("behind it,")
+      try await test.hand.run(test.peer, on: loop) { test.hand.hasEnded }
+      #expect(test.hand.received == first + octets("behind it,") + second + octets("the end"))
+      #expect(resumptions > 0)
+      // Behind the goodbye there is no more.
+      transport.write("too late")
+      #expect(transport.writeBufferSize == 0)
+      try test.sendCloseNotify()
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.loss.map { $0 == nil } == true)
+    }
+  }
+
   @Test("A second close does not begin the time of the first anew")
   func closeTwice() throws {
     try runLoop { loop, kernel in
