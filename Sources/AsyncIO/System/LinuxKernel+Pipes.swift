@@ -86,8 +86,8 @@
         do throws(Errno) {
           return try systemCall { unsafe casyncio_write_without_signal(descriptor.rawValue, vectors, Int32(count)) }
         } catch {
-          // Some drivers take no flags at all.
-          if error != .notSupported { throw error }
+          // Some drivers take no flags at all, and a program may have shut itself in since the kernel was asked.
+          if !error.isRefusal { throw error }
         }
       }
       return try withoutBrokenPipeSignal { () throws(Errno) in

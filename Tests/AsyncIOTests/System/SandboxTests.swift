@@ -29,23 +29,34 @@ import Testing
     "datagrams",
   ]
 
+  /// What is to be run for the probe to be under a filter that answers newer calls with the error.
+  private func sandboxed(_ code: Errno, _ arguments: [String]) throws -> (program: String, arguments: [String]) {
+    let script = try #require(Bundle.module.url(forResource: "sandbox", withExtension: "py", subdirectory: "Fixtures"))
+    let probe = try MainThreadTests.probe.path(percentEncoded: false)
+    return ("python3", [script.path(percentEncoded: false), "\(code.rawValue)", probe] + arguments)
+  }
+
   @Test(
     "where newer system calls are refused, everything works by older ones",
     arguments: [Errno.notPermitted, .noFunction, .invalidArgument, .permissionDenied])
   func refusedCalls(_ code: Errno) throws {
-    let script = try #require(Bundle.module.url(forResource: "sandbox", withExtension: "py", subdirectory: "Fixtures"))
-    let probe = try MainThreadTests.probe.path(percentEncoded: false)
-    let results = try run(
-      "python3", [script.path(percentEncoded: false), "\(code.rawValue)", probe, "facilities"])
+    let (program, arguments) = try sandboxed(code, ["facilities"])
+    let results = try run(program, arguments)
     #expect(results.map(\.name) == SandboxTests.all)
     for (name, outcome) in results { #expect(outcome == "fine", "\(name)") }
   }
 
-  @Test("with few descriptors each thing works, or fails with the system's error; the process never dies of it")
-  func fewDescriptors() throws {
+  @Test(
+    "with few descriptors each thing works, or fails with the system's error; the process never dies of it",
+    arguments: [false, true])
+  func fewDescriptors(refusesCalls: Bool) throws {
     let probe = try MainThreadTests.probe.path(percentEncoded: false)
     for count in 3...24 {
-      let results = try run(probe, ["few descriptors", "\(count)"])
+      let plain = ["few descriptors", "\(count)"]
+      // Without the newer calls, descriptors must be kept from children with none to spare for finding them.
+      let (program, arguments) =
+        try refusesCalls ? sandboxed(.notPermitted, plain) : (program: probe, arguments: plain)
+      let results = try run(program, arguments)
       #expect(results.first?.name == "run")
       for (name, outcome) in results {
         // A server that cannot accept tries again later.
