@@ -110,6 +110,11 @@ extension TLSSource {
             ERR_clear_error()
             throw TLSError(.configuration, "the key is encrypted, and no password was given", subject: name)
           }
+          if secret.wasGiven {
+            // A wrong password is found out by chance at one of several places, each of which names something else.
+            ERR_clear_error()
+            throw TLSError(.configuration, "the password does not decrypt the key", subject: name)
+          }
           throw OpenSSLErrors.configuration(name)
         }
         return unsafe LoadedKey(owning: key)
@@ -131,6 +136,7 @@ private final class Password {
   private let bytes: [UInt8]?
   /// Whether it was asked for in vain.
   private(set) var wasMissed = false
+  private(set) var wasGiven = false
 
   init(_ text: String?) { bytes = text.map { Array($0.utf8) } }
 
@@ -140,6 +146,7 @@ private final class Password {
       wasMissed = true
       return -1
     }
+    wasGiven = true
     guard bytes.count <= Int(size) else { return -1 }
     // The target has room for `size` bytes.
     for (index, byte) in bytes.enumerated() { unsafe target[index] = CChar(bitPattern: byte) }
