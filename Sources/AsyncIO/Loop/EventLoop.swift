@@ -54,24 +54,36 @@ public final class EventLoop {
   /// On from the start when the environment variable `ASYNCIODEBUG` is set and not empty.
   public var debug: Bool {
     get { isDebugging.value }
-    set { isDebugging.value = newValue }
+    set {
+      isDebugging.value = newValue
+      if newValue, !isClosed { UnclosedLoops.insert(core, callSite) } else { UnclosedLoops.remove(core) }
+    }
   }
   /// Asked for each callback, which a check against overlapping accesses would make dearer by a twentieth.
   private let isDebugging = UncheckedCell(Environment.isSet("ASYNCIODEBUG"))
   /// In debug mode, callbacks and task steps that take at least this long are logged. 100 ms from the start.
   public var slowCallbackDuration: Duration = .milliseconds(100)
 
+  /// Where the loop was made.
+  private let callSite: CallSite
+
   /// Makes a loop, which runs nothing until it is told to.
   ///
+  /// It is the maker's to ``close()``. One that is dropped closes itself only when nothing that it serves is left:
+  /// a server, a connection, a child or a suspended task keeps its loop. In debug mode the process's end reports loops that were
+  /// not closed, with the place where they were made.
+  ///
   /// - Throws: ``IOError`` when the system refuses the descriptors that it needs.
-  public convenience init() throws(IOError) {
-    try self.init(kernel: platformKernel)
+  public convenience init(file: StaticString = #fileID, line: UInt = #line) throws(IOError) {
+    try self.init(kernel: platformKernel, file: file, line: line)
   }
 
   /// How much one read takes at the most: a share of a tick that leaves room for the others.
   static let readLimit = 256 * 1024
 
-  package init(kernel: any Kernel) throws(IOError) {
+  package init(
+    kernel: any Kernel, file: StaticString = #fileID, line: UInt = #line
+  ) throws(IOError) {
     do throws(Errno) {
       // A run on this thread will need it. Here it can be an error that there is none.
       if ThreadIdentity.isMain { try MainDispatchQueue.open() }
@@ -80,10 +92,12 @@ public final class EventLoop {
       throw IOError(error, "EventLoop.init")
     }
     self.kernel = kernel
+    callSite = CallSite(file, line)
     core = LoopCore(mailbox: Mailbox(waker: poller.waker), clock: Clock(kernel: kernel))
     let door = JobDoor(core)
     taskExecutor = LoopTaskExecutor(door)
     serialExecutor = LoopSerialExecutor(door)
+    if debug { UnclosedLoops.insert(core, callSite) }
   }
 
   deinit {
@@ -138,6 +152,7 @@ public final class EventLoop {
   }
 
   private func tearDown() {
+    UnclosedLoops.remove(core)
     core.close()
     for watcher in readiness.removeAll() { watcher.loopWasClosed() }
     signalHandlers = nil

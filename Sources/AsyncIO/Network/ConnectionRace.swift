@@ -16,13 +16,14 @@ final class ConnectionRace {
   private var fatal: (any Error)?
   private var startTimer: TimerHandle?
   private var isOver = false
-  /// The task that runs the race.
-  private var waiter: Waiter?
+  /// Where the task that runs the race waits for its end, and for the last attempt's.
+  private let changes: Gate
 
   private var loop: EventLoop { connector.loop }
 
   init(_ connector: Connector, _ addresses: [AddressInfo], delay: Duration) {
     self.connector = connector
+    changes = Gate(connector.loop)
     self.delay = delay
     waiting = addresses.reversed()
   }
@@ -31,28 +32,17 @@ final class ConnectionRace {
   func run() async throws -> Socket? {
     startNext()
     do {
-      while !isOver {
-        try await loop.wait("createConnection") { waiter in
-          if isOver { waiter.resume() } else { self.waiter = waiter }
-        }
-      }
+      try await changes.waitUntil("createConnection") { isOver }
     } catch {
       finish()
-      await waitForAttempts()
+      await changes.waitRegardless { running == 0 }
       winner?.close()
       throw error
     }
-    await waitForAttempts()
+    // Those that were called off have their sockets to close, also when the caller is cancelled.
+    await changes.waitRegardless { running == 0 }
     if let fatal, winner == nil { throw fatal }
     return winner
-  }
-
-  /// Waits, also in a task that is cancelled, until the attempts that were called off have closed their sockets.
-  private func waitForAttempts() async {
-    while running > 0 {
-      let waiter = Waiter()
-      try? await waiter.suspend { if running > 0 { self.waiter = waiter } else { waiter.resume() } }
-    }
   }
 
   private func startNext() {
@@ -86,7 +76,7 @@ final class ConnectionRace {
     }
     running -= 1
     if isOver {
-      wake()
+      changes.wakeAll()
     } else {
       // A failure makes room at once.
       startNext()
@@ -99,13 +89,7 @@ final class ConnectionRace {
     startTimer?.cancel()
     for attempt in attempts { attempt.cancel() }
     attempts.removeAll()
-    wake()
-  }
-
-  private func wake() {
-    let woken = waiter
-    waiter = nil
-    woken?.resume()
+    changes.wakeAll()
   }
 }
 

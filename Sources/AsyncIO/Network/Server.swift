@@ -14,20 +14,21 @@ public final class Server {
   private var listeners: [Listener] = []
   /// The connections that have not ended.
   private var connections: [ObjectIdentifier: StreamTransport] = [:]
-  private var closeWaiters = WaiterQueue()
+  /// Who waits for the close, or for the end of the last connection.
+  private let changes: Gate
   /// What else there is to do at the close; nil once it is done.
   var onClose: (() -> Void)?
   /// Whether it was closed.
   private var isClosed = false
   private var serves = false
-  /// The task in ``serveForever()``, while there is one.
-  private var foreverWaiter: Waiter?
+  /// Whether a task is in ``serveForever()``.
   private var isServingForever = false
 
   init<P: StreamProtocol>(
     _ loop: EventLoop, _ sockets: [Socket], backlog: Int, _ options: TLSOptions?, _ factory: @escaping () throws -> P
   ) throws {
     self.loop = loop
+    changes = Gate(loop)
     for socket in sockets { try socket.handOver("createServer") }
     port = sockets.first?.localAddress?.port.map(Int.init) ?? 0
     // The listeners keep the server alive as long as it serves.
@@ -107,14 +108,11 @@ public final class Server {
     isServingForever = true
     defer { isServingForever = false }
     do {
-      try await loop.wait("Server.serveForever") { waiter in
-        if isClosed { waiter.resume() } else { foreverWaiter = waiter }
-      }
-      try await waitClosed()
+      try await changes.waitUntil("Server.serveForever") { isOver }
     } catch {
       close()
       closeClients()
-      await waitUntilOver()
+      await changes.waitRegardless { isOver }
       throw error
     }
   }
@@ -132,9 +130,6 @@ public final class Server {
     for listener in closing { listener.close() }
     onClose?()
     onClose = nil
-    let forever = foreverWaiter
-    foreverWaiter = nil
-    forever?.resume()
     wakeIfOver()
   }
 
@@ -163,31 +158,12 @@ public final class Server {
   /// - Throws: `CancellationError` when the task is cancelled.
   public func waitClosed() async throws {
     loop.checkThread("Server.waitClosed")
-    while !isOver {
-      try await loop.wait("Server.waitClosed") { waiter in
-        if isOver {
-          waiter.resume()
-        } else {
-          closeWaiters.append(waiter)
-          waiter.onCancel = { self.closeWaiters.remove(waiter) }
-        }
-      }
-    }
-  }
-
-  /// The same for a task that is cancelled already.
-  private func waitUntilOver() async {
-    while !isOver {
-      let waiter = Waiter()
-      try? await waiter.suspend {
-        if isOver { waiter.resume() } else { closeWaiters.append(waiter) }
-      }
-    }
+    try await changes.waitUntil("Server.waitClosed") { isOver }
   }
 
   private var isOver: Bool { isClosed && connections.isEmpty }
 
   private func wakeIfOver() {
-    if isOver { closeWaiters.resumeAll() }
+    if isOver { changes.wakeAll() }
   }
 }

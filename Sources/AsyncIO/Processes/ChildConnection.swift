@@ -13,13 +13,15 @@ final class ChildConnection: SubprocessProtocol {
   private var hasExited = false
   /// Whether input and output are one terminal, which ends once.
   private var isTerminal = false
-  private var waiters = WaiterQueue()
+  /// Who waits for the end of everything.
+  private let done: Gate
 
   init(_ loop: EventLoop, stdout: StreamReader, stderr: StreamReader) {
     self.loop = loop
     self.stdout = stdout
     self.stderr = stderr
     flow = StreamFlow(loop)
+    done = Gate(loop)
   }
 
   func connectionMade(_ transport: SubprocessTransport) {
@@ -55,20 +57,11 @@ final class ChildConnection: SubprocessProtocol {
   private var isDone: Bool { hasExited && openOutputs.isEmpty }
 
   private func wakeIfDone() {
-    if isDone { waiters.resumeAll() }
+    if isDone { done.wakeAll() }
   }
 
   /// Waits until the process has ended, and with it what it writes.
   func waitUntilDone() async throws {
-    while !isDone {
-      try await loop.wait("ChildProcess.communicate") { waiter in
-        if isDone {
-          waiter.resume()
-        } else {
-          waiters.append(waiter)
-          waiter.onCancel = { self.waiters.remove(waiter) }
-        }
-      }
-    }
+    try await done.waitUntil("ChildProcess.communicate") { isDone }
   }
 }

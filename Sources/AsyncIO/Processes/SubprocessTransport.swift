@@ -14,14 +14,15 @@ public final class SubprocessTransport: BaseTransport {
   private var pipes: [Int32: any BaseTransport] = [:]
   /// Who is called; nil after `connectionLost`.
   private var receiver: (any SubprocessProtocol)?
-  private var exitWaiters = WaiterQueue()
-  private var endWaiters = WaiterQueue()
+  /// Who waits for the process's exit, or for the end of everything.
+  private let ends: Gate
   /// Takes back what is to happen when the loop closes.
   private var forgetCloseHook: (() -> Void)?
 
   /// Takes over a child and our ends of its pipes, and begins to watch the child.
   init(_ loop: EventLoop, _ child: Child, pipes numbers: Set<Int32>) throws(IOError) {
     self.loop = loop
+    ends = Gate(loop)
     watch = ChildWatch(loop, child)
     state = SubprocessState(pipes: numbers)
     try watch.begin { self.processExited() }
@@ -144,27 +145,13 @@ public final class SubprocessTransport: BaseTransport {
 
   /// Waits for the process's end, whatever becomes of the pipes.
   func waitForExit() async throws -> Int32 {
-    while !state.hasExited {
-      try await loop.wait("ChildProcess.wait") { waiter in
-        if state.hasExited {
-          waiter.resume()
-        } else {
-          exitWaiters.append(waiter)
-          waiter.onCancel = { self.exitWaiters.remove(waiter) }
-        }
-      }
-    }
+    try await ends.waitUntil("ChildProcess.wait") { state.hasExited }
     return watch.returnCode ?? 255
   }
 
   /// Waits until everything has ended, also in a task that is cancelled.
   func waitForEnd() async {
-    while receiver != nil {
-      let waiter = Waiter()
-      try? await waiter.suspend {
-        if receiver == nil { waiter.resume() } else { endWaiters.append(waiter) }
-      }
-    }
+    await ends.waitRegardless { receiver == nil }
   }
 
   // MARK: What happens
@@ -173,7 +160,7 @@ public final class SubprocessTransport: BaseTransport {
     terminal?.letGo()
     do { try receiver?.processExited() } catch { report("processExited", error) }
     let isDone = state.exited()
-    exitWaiters.resumeAll()
+    ends.wakeAll()
     if isDone { finish() }
   }
 
@@ -198,7 +185,7 @@ public final class SubprocessTransport: BaseTransport {
       receiver = nil
       forgetCloseHook?()
       forgetCloseHook = nil
-      endWaiters.resumeAll()
+      ends.wakeAll()
     }
   }
 

@@ -9,8 +9,8 @@ final class StreamFlow {
   let loop: EventLoop
   /// The reader of the same connection, whose error ends writing too; nil where nothing is read.
   let reader: StreamReader?
-  private var drainWaiters = WaiterQueue()
-  private var closeWaiters = WaiterQueue()
+  /// Who waits for writing to go on, or for the end.
+  private let changes: Gate
   private var isWritingPaused = false
   /// How the connection ended; nil while it has not.
   private var end: Result<Void, any Error>?
@@ -18,19 +18,19 @@ final class StreamFlow {
   init(_ loop: EventLoop, reader: StreamReader? = nil) {
     self.loop = loop
     self.reader = reader
+    changes = Gate(loop)
   }
 
   func pauseWriting() { isWritingPaused = true }
 
   func resumeWriting() {
     isWritingPaused = false
-    drainWaiters.resumeAll()
+    changes.wakeAll()
   }
 
   func connectionLost(_ error: (any Error)?) {
     end = error.map { .failure($0) } ?? .success(())
-    drainWaiters.resumeAll()
-    closeWaiters.resumeAll()
+    changes.wakeAll()
   }
 
   /// Whether more may be written without waiting, and nothing has to be told about what was.
@@ -46,14 +46,7 @@ final class StreamFlow {
     if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
     try throwIfEnded(transport)
     while isWritingPaused {
-      try await loop.wait("StreamWriter.drain") { waiter in
-        if isWritingPaused, end == nil {
-          drainWaiters.append(waiter)
-          waiter.onCancel = { self.drainWaiters.remove(waiter) }
-        } else {
-          waiter.resume()
-        }
-      }
+      try await changes.wait("StreamWriter.drain") { !isWritingPaused || end != nil }
       if case .failure(let error) = end { throw error }
       try throwIfBroken(transport)
       // Else it was resumed before the end: what was written is out.
@@ -74,16 +67,7 @@ final class StreamFlow {
   }
 
   func waitClosed() async throws {
-    while end == nil {
-      try await loop.wait("StreamWriter.waitClosed") { waiter in
-        if end == nil {
-          closeWaiters.append(waiter)
-          waiter.onCancel = { self.closeWaiters.remove(waiter) }
-        } else {
-          waiter.resume()
-        }
-      }
-    }
+    try await changes.waitUntil("StreamWriter.waitClosed") { end != nil }
     try end?.get()
   }
 }

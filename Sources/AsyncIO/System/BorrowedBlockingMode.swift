@@ -50,14 +50,14 @@ enum BorrowedBlockingMode {
   }
 
   /// A program may call `exit` at any place, with its loops as they are. Nothing helps against a signal that kills.
-  private static let givesBackAtExit: Bool = {
-    atexit {
-      // Never waits: whoever has the lock may be suspended for good.
-      _ = borrowed.withLockIfAvailable { borrowed in
-        for (number, wasBlocking) in borrowed where wasBlocking {
-          try? platformKernel.setNonBlocking(FileDescriptor(rawValue: number), false)
-        }
+  private static let givesBackAtExit: Void = ProcessExit.addHandler { giveBackAll() }
+
+  private static func giveBackAll() {
+    // Never waits: whoever has the lock may be suspended for good.
+    _ = borrowed.withLockIfAvailable { borrowed in
+      for (number, wasBlocking) in borrowed where wasBlocking {
+        try? platformKernel.setNonBlocking(FileDescriptor(rawValue: number), false)
       }
-    } == 0
-  }()
+    }
+  }
 }

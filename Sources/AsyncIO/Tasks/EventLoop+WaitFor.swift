@@ -56,7 +56,7 @@ extension EventLoop {
       return isOver || done.count == futures.count || !done.isEmpty && isEnough(done)
     }
     do {
-      try await gate.waitUntil(isDone, method)
+      try await gate.waitUntil(method, isDone)
     } catch {
       if cancels {
         for future in futures { future.cancel() }
@@ -111,7 +111,7 @@ public struct CompletedFutures<F: AnyFuture>: AsyncSequence {
     public mutating func next() async throws -> F? {
       guard next < arrivals.left else { return nil }
       let position = next
-      try await arrivals.gate.waitUntil({ position < arrivals.done.count }, "asCompleted")
+      try await arrivals.gate.waitUntil("asCompleted") { position < arrivals.done.count }
       next += 1
       return arrivals.done[position]
     }

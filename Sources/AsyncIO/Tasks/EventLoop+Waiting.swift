@@ -36,21 +36,3 @@ extension EventLoop {
     }
   }
 }
-
-/// Waiters in the order in which they came.
-struct WaiterQueue {
-  private var waiters: [Waiter] = []
-
-  var isEmpty: Bool { waiters.isEmpty }
-
-  mutating func append(_ waiter: Waiter) { waiters.append(waiter) }
-
-  mutating func remove(_ waiter: Waiter) { waiters.removeAll { $0 === waiter } }
-
-  /// Wakes all, in order.
-  mutating func resumeAll(_ result: Result<Void, any Error> = .success(())) {
-    let woken = waiters
-    waiters.removeAll()
-    for waiter in woken { waiter.resume(result) }
-  }
-}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import DequeModule
 
-/// The tasks that wait for one thing, in the order in which they came. Everything in the library that waits does so here.
+/// The tasks that wait for one thing, in the order in which they came. Whatever in the library several may wait for, they wait
+/// for here.
 ///
 /// Whoever opens the gate makes its state consistent first: a woken task runs later, but a condition is looked at by whoever
 /// comes meanwhile.
@@ -38,7 +39,7 @@ final class Gate {
   }
 
   /// Suspends the calling task until the condition holds, however often it is woken before.
-  func waitUntil(_ condition: () -> Bool, _ method: StaticString) async throws {
+  func waitUntil(_ method: StaticString, _ condition: () -> Bool) async throws {
     while !condition() { try await wait(method, unless: condition) }
   }
 

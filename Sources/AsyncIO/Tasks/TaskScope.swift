@@ -59,7 +59,7 @@ final class TaskScope {
   func join(_ method: StaticString) async throws {
     var cancellation: (any Error)?
     do {
-      try await gate.waitUntil({ running.isEmpty }, method)
+      try await gate.waitUntil(method) { running.isEmpty }
     } catch {
       cancellation = error
       cancel()

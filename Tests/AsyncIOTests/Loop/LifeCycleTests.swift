@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import SystemPackage
 import Testing
 
@@ -301,6 +302,35 @@ import Testing
       try loop.runForever()
     }
     #expect(kernel.openDescriptors == [])
+  }
+
+  /// Where the loop is made that stays.
+  private static let line: UInt = #line + 4
+
+  /// Drops a loop with a server, one that was closed, and one that closes itself.
+  private static func dropLoops(debug: Bool) throws {
+    let loop = try EventLoop()
+    loop.debug = debug
+    let server = try loop.runUntilComplete { try await loop.createServer(Recorder.init, port: 0) }
+    #expect(server.isServing)
+    for isClosed in [true, false] {
+      let other = try EventLoop()
+      other.debug = debug
+      if isClosed { other.close() }
+    }
+  }
+
+  @Test("in debug mode the process's end reports loops that were dropped with what they serve", arguments: [false, true])
+  func droppedServing(debug: Bool) async throws {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      [debug = debug as Bool] in
+      try LifeCycleTests.dropLoops(debug: debug)
+      exit(0)
+    }
+    let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+    let reports = text.split(separator: "\n").filter { $0.contains("was never closed") }
+    #expect(reports.count == (debug ? 1 : 0))
+    #expect(reports.allSatisfy { $0.contains("an event loop (made at AsyncIOTests/LifeCycleTests.swift:\(LifeCycleTests.line))") })
   }
 
   @Test("the running loop is the thread's own, inside its callbacks and tasks, and none elsewhere")

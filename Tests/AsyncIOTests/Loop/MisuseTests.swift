@@ -53,6 +53,18 @@ import Testing
     #expect(says(result, "EventLoop.callSoon: called from another thread than the loop's own; use loop.remote"))
   }
 
+  private actor Owner {
+    func run() throws { try EventLoop.run { _ in } }
+  }
+
+  @Test("a run inside an actor, which would wait for itself")
+  func runInActor() async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      try await Owner().run()
+    }
+    #expect(says(result, "EventLoop.run: called in Owner, an actor that the body would wait for"))
+  }
+
   @Test("a call of a transport's from a foreign thread is named as the transport's")
   func foreignTransport() async {
     let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {

@@ -91,6 +91,15 @@ import Testing
     await running.end()
   }
 
+  @Test("an executor that an actor may have chosen outlives its loop; one that nobody asked for goes with it")
+  func survivingExecutor() throws {
+    weak var chosen: AnyObject?
+    weak var unused: AnyObject?
+    try withLoop { loop, _ in chosen = loop.actorExecutor as AnyObject }
+    try withLoop { loop, _ in unused = loop.serialExecutor }
+    #expect(chosen != nil && unused == nil)
+  }
+
   @Test("a task that another thread resumes comes back to the loop, which is woken")
   func resumedFromElsewhere() throws {
     try runLoop { loop, kernel in
