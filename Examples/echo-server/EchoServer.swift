@@ -40,12 +40,8 @@ struct EchoServer: ParsableCommand {
 
   func run() throws {
     for _ in 1..<max(1, loops) { Thread { serveOrExit() }.start() }
-    do {
-      try serve()
-    } catch EventLoopError.interrupted {
-      // The other loops end with the process.
-      print("interrupted")
-    }
+    // The first loop has the main thread, and with it the signals that end the program. The others end with the process.
+    try serve()
   }
 
   private func serveDatagrams(_ loop: EventLoop) async throws {

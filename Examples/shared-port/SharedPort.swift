@@ -28,8 +28,11 @@ struct SharedPort {
 func serve(_ number: Int, port: Int, whenListening: @escaping (RemoteLoop, Int) -> Void) throws -> Int {
   // Not shared either: each loop counts for itself.
   var served = 0
+  var configuration = EventLoop.Configuration()
+  // There is more to do when the first loop has ended.
+  configuration.terminationSignals = .throwError
   do {
-    try EventLoop.run { loop in
+    try EventLoop.run(configuration) { loop in
       let server = try await loop.startServer(host: "127.0.0.1", port: port, reusePort: true) { reader, writer in
         served += 1
         for try await chunk in reader { try await writer.send(chunk) }

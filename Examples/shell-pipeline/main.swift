@@ -12,7 +12,7 @@ let commands: [[String]] = [
   ["head", "-n", CommandLine.arguments.dropFirst().first ?? "10"],
 ]
 
-try EventLoop.run { loop in
+EventLoop.main { loop in
   var processes: [ChildProcess] = []
   var input = ChildStream.inherit
   for (index, command) in commands.enumerated() {

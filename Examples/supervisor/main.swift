@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps a program running: starts it again when it ends, later and later as long as it ends early. SIGINT and SIGTERM
-// stop both.
+// end both, the program first.
 // Try: supervisor sh -c 'echo working; sleep 2; exit 1'
 import AsyncIO
 import Glibc
@@ -57,16 +57,6 @@ guard let program = command.first else {
   print("usage: supervisor PROGRAM [ARGUMENT...]")
   exit(2)
 }
-var configuration = EventLoop.Configuration()
-// The signals are the supervisor's own business.
-configuration.handlesInterrupt = false
-try EventLoop.run(configuration) { loop in
-  let work = loop.createTask { try await Supervisor(loop: loop).run(program, Array(command.dropFirst())) }
-  for signal in [Signal.interrupt, .terminate] {
-    try loop.addSignalHandler(signal) {
-      print("stopping: \(signal)")
-      work.cancel()
-    }
-  }
-  do { try await work.value } catch is CancellationError {}
+EventLoop.main { loop in
+  try await Supervisor(loop: loop).run(program, Array(command.dropFirst()))
 }

@@ -30,7 +30,7 @@ final class EchoClientProtocol: DatagramProtocol {
   func connectionLost(_ error: (any Error)?) throws { try isOver.setResult(()) }
 }
 
-try EventLoop.run { loop in
+EventLoop.main { loop in
   let (_, client) = try await loop.createDatagramEndpoint(
     { EchoClientProtocol(loop, sending: "Hello World!") }, remoteAddress: ("127.0.0.1", 9999))
   try await client.isOver.value

@@ -12,7 +12,7 @@ final class EchoServerProtocol: DatagramProtocol {
   }
 }
 
-try EventLoop.run { loop in
+EventLoop.main { loop in
   let (transport, _) = try await loop.createDatagramEndpoint(
     EchoServerProtocol.init, localAddress: ("127.0.0.1", 9999))
   defer { transport.close() }

@@ -11,7 +11,8 @@ extension EventLoop {
   ///
   /// Several loops of a process may handle different signals, each on its own thread. (Python's may do so on the main
   /// thread only.) What the process did on the signal before comes back with ``removeSignalHandler(_:)`` and when the
-  /// loop is closed. ``EventLoop/run(_:isolation:_:)`` cancels its body on SIGINT, for which a handler of yours takes precedence.
+  /// loop is closed. ``EventLoop/run(_:isolation:_:)`` cancels its body on SIGINT and SIGTERM, for which a handler of yours
+  /// takes precedence.
   ///
   /// Signals that a thread raises by what it does wrong, and could not go on from, are refused: `SIGSEGV`, `SIGBUS`,
   /// `SIGFPE`, `SIGILL` and `SIGTRAP`. A program that some other program started may find signals blocked, and then
@@ -59,17 +60,16 @@ extension EventLoop {
     return signalHandlers?.remove(signal) ?? false
   }
 
-  /// Has the first SIGINT call back, and the second end the process, for as long as no signal handler is set for it and
-  /// until ``ignoreInterrupt()``.
-  ///
-  /// - Returns: false when the program handles the signal by itself, or ignores it.
-  func onInterrupt(_ callback: @escaping () -> Void) -> Bool {
+  /// Has the first SIGINT or SIGTERM call back, and the second end the process, for as long as no signal handler is set for
+  /// it and until ``leaveTermination()``. A signal that the program handles by itself, or ignores, is left alone.
+  func onTermination(_ callback: @escaping (Signal) -> Void) {
     defer { discardEmptySignalHandlers() }
-    return (try? makeSignalHandlers().setInterrupt(callback)) ?? false
+    // Without a descriptor for it the signals do what they do by default.
+    try? makeSignalHandlers().setEnding([.interrupt, .terminate], callback)
   }
 
-  func ignoreInterrupt() {
-    signalHandlers?.removeInterrupt()
+  func leaveTermination() {
+    signalHandlers?.removeEnding()
     discardEmptySignalHandlers()
   }
 

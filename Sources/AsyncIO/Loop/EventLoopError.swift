@@ -15,7 +15,7 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let alreadyRunning = Code(description: "alreadyRunning")
     /// The loop was stopped before the awaited work was done.
     public static let stoppedBeforeComplete = Code(description: "stoppedBeforeComplete")
-    /// The program was interrupted (SIGINT).
+    /// The program was asked to end, by SIGINT or SIGTERM.
     public static let interrupted = Code(description: "interrupted")
     /// The argument belongs to another loop.
     public static let foreignLoop = Code(description: "foreignLoop")
@@ -69,8 +69,8 @@ extension EventLoopError {
   /// The loop was stopped before the awaited work was done.
   public static let stoppedBeforeComplete = EventLoopError(
     .stoppedBeforeComplete, "the event loop was stopped before the work was done")
-  /// The program was interrupted (SIGINT).
-  public static let interrupted = EventLoopError(.interrupted, "interrupted by SIGINT")
+  /// The program was asked to end, by SIGINT or SIGTERM.
+  public static let interrupted = EventLoopError(.interrupted, "interrupted by a signal")
   /// The argument belongs to another loop.
   public static let foreignLoop = EventLoopError(.foreignLoop, "the future belongs to another event loop")
   /// The descriptor belongs to a transport, or is watched already.

@@ -17,8 +17,8 @@ final class SignalHandlers: ReadinessWatcher {
   private let kernel: any Kernel
   private let queue: SignalQueue
   private var registrations: [Signal: Registration] = [:]
-  /// What a SIGINT does that no handler is there for.
-  private var onInterrupt: (() -> Void)?
+  /// What a signal does that is to end the program, and that no handler is there for.
+  private var onEnding: ((Signal) -> Void)?
 
   init(_ loop: EventLoop) throws(Errno) {
     self.loop = loop
@@ -33,7 +33,7 @@ final class SignalHandlers: ReadinessWatcher {
     }
   }
 
-  var isEmpty: Bool { registrations.isEmpty && onInterrupt == nil }
+  var isEmpty: Bool { registrations.isEmpty && onEnding == nil }
 
   /// Sets the handler of a signal; false when it is another loop's.
   func set(_ handle: Handle, for signal: Signal) throws(Errno) -> Bool {
@@ -58,17 +58,17 @@ final class SignalHandlers: ReadinessWatcher {
     return true
   }
 
-  /// Has the first SIGINT call back, and the second end the process, unless a handler is set for it; false when the
-  /// program has its own.
-  func setInterrupt(_ callback: @escaping () -> Void) throws(Errno) -> Bool {
-    guard try SignalTable.claimInterrupt(for: queue, kernel) else { return false }
-    onInterrupt = callback
-    return true
+  /// Has the first of these signals call back, and the second end the process, unless a handler is set for it. One that
+  /// the program handles by itself, or ignores, is left alone.
+  func setEnding(_ signals: [Signal], _ callback: @escaping (Signal) -> Void) {
+    for signal in signals where (try? SignalTable.claimEnding(signal, for: queue, kernel)) == true {
+      onEnding = callback
+    }
   }
 
-  func removeInterrupt() {
-    SignalTable.releaseInterrupt(by: queue, kernel)
-    onInterrupt = nil
+  func removeEnding() {
+    SignalTable.releaseEndings(by: queue, kernel)
+    onEnding = nil
   }
 
   // MARK: Delivery
@@ -86,7 +86,7 @@ final class SignalHandlers: ReadinessWatcher {
   /// Queues the handler. It is looked up when its turn comes, since it may be replaced or removed until then.
   private func deliver(_ signal: Signal) {
     guard let registration = registrations[signal], let handle = registration.handle else {
-      if signal == .interrupt, let onInterrupt { schedule(Handle(loop.core, onInterrupt)) }
+      if let onEnding { schedule(Handle(loop.core) { onEnding(signal) }) }
       return
     }
     if handle.wasCancelled {
@@ -106,7 +106,7 @@ final class SignalHandlers: ReadinessWatcher {
 
   func loopWasClosed() {
     for signal in Array(registrations.keys) { _ = remove(signal) }
-    removeInterrupt()
+    removeEnding()
     try? kernel.close(queue.counter)
   }
 

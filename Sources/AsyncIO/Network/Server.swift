@@ -112,7 +112,7 @@ public final class Server {
     } catch {
       close()
       closeClients()
-      await changes.waitRegardless { isOver }
+      await waitUntilOver()
       throw error
     }
   }
@@ -160,6 +160,9 @@ public final class Server {
     loop.checkThread("Server.waitClosed")
     try await changes.waitUntil("Server.waitClosed") { isOver }
   }
+
+  /// The same in a task that is cancelled already.
+  func waitUntilOver() async { await changes.waitRegardless { isOver } }
 
   private var isOver: Bool { isClosed && connections.isEmpty }
 

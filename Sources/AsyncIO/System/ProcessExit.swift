@@ -1,8 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Synchronization
 
 /// The end of the process that we run in.
 enum ProcessExit {
-  /// Has the function called when the process ends by `exit`, or by the end of its main program.
-  static func addHandler(_ handler: @convention(c) () -> Void) { atexit(handler) }
+  private static let handlers = Mutex<[@Sendable () -> Void]>([])
+
+  /// Has the closure called when the process ends by `exit`, by the end of its main program, or by ``end(by:)``.
+  static func addHandler(_ handler: @escaping @Sendable () -> Void) {
+    handlers.withLock { $0.append(handler) }
+    registration
+  }
+
+  private static let registration: Void = { atexit { callHandlers() } }()
+
+  private static func callHandlers() {
+    // Never waits: whoever has the lock may be suspended for good.
+    let called = handlers.withLockIfAvailable { handlers in
+      let all = handlers
+      handlers.removeAll()
+      return all
+    }
+    for handler in called ?? [] { handler() }
+  }
+
+  /// Ends the process by a signal, as if nobody handled it: whoever waits for the process is told that it was the signal,
+  /// and a shell stops what it would have run next.
+  static func end(by signal: Signal) -> Never {
+    callHandlers()
+    // What a program has printed is in memory, where a signal would leave it.
+    fflush(nil)
+    Glibc.signal(signal.rawValue, SIG_DFL)
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, signal.rawValue)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    raise(signal.rawValue)
+    // The first process of a container gets no signal that it does not handle: a shell's number for it has to do.
+    exit(128 + signal.rawValue)
+  }
+
+  /// Ends the process because of an error that nobody caught: one sentence, and status 1.
+  static func fail(_ error: any Error) -> Never {
+    let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "error"
+    let sentence = Array("\(name): \(error)\n".utf8)
+    fflush(nil)
+    // To say it is all that can be done.
+    _ = unsafe sentence.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    exit(1)
+  }
+
+  /// Ends the process as a program that did what it should.
+  static func succeed() -> Never { exit(0) }
 }

@@ -16,9 +16,8 @@ enum SignalTable {
   final class Slot: Sendable {
     /// The queue of the loop that asked for the signal, as a pointer's bits; zero for none.
     fileprivate let handler = Atomic<UInt>(0)
-    /// The same, of the loop whose program SIGINT is to end in good order, as long as nobody asked for SIGINT.
-    fileprivate let interrupted = Atomic<UInt>(0)
-    fileprivate let interruptCount = Atomic(0)
+    /// The same, of the loop whose program the signal is to end in good order, as long as nobody asked for the signal.
+    fileprivate let ending = Atomic<UInt>(0)
     /// How many handlers are looking at the slot at this moment.
     fileprivate let inside = Atomic(0)
 
@@ -27,7 +26,8 @@ enum SignalTable {
 
   private struct Claims {
     var handlers: [Signal: SignalQueue] = [:]
-    var interrupted: SignalQueue?
+    /// The queues of programs that a signal is to end in good order.
+    var endings: [Signal: SignalQueue] = [:]
     /// What to put back.
     var former: [Signal: SignalDisposition] = [:]
   }
@@ -36,6 +36,9 @@ enum SignalTable {
 
   /// A slot for each signal, by number, for as long as the process lives.
   private static let slots = (0..<65).map { _ in Slot() }
+
+  /// How many signals have come by now that are to end the program: the first does so in good order, the next at once.
+  private static let endingCount = Atomic(0)
 
   /// Whatever Swift sets up lazily is set up by a first call, which must not be made by a signal: it may take locks.
   private static let rehearsal: Void = {
@@ -72,44 +75,45 @@ enum SignalTable {
     claims.withLock { claims in
       guard claims.handlers[signal] === queue else { return }
       claims.handlers[signal] = nil
-      if signal != .interrupt || claims.interrupted == nil { restore(signal, &claims, kernel) }
+      if claims.endings[signal] == nil { restore(signal, &claims, kernel) }
       let slot = slots[Int(signal.rawValue)]
       slot.handler.store(0, ordering: .sequentiallyConsistent)
       waitForHandlers(slot, queue)
     }
   }
 
-  /// Sends the first SIGINT to a queue, and has the second end the process, as long as nobody claims SIGINT itself;
-  /// false when the program has a handler of its own or ignores the signal.
-  static func claimInterrupt(for queue: SignalQueue, _ kernel: any Kernel) throws(Errno) -> Bool {
+  /// Sends the first signal that is to end the program to a queue, and has the second, of whichever kind, end the process,
+  /// as long as nobody claims the signal itself; false when the program has a handler of its own or ignores the signal.
+  static func claimEnding(_ signal: Signal, for queue: SignalQueue, _ kernel: any Kernel) throws(Errno) -> Bool {
     rehearsal
     return try claims.withLock { (claims) throws(Errno) in
-      var former = claims.former[.interrupt]
-      if former == nil { former = try kernel.signalDisposition(.interrupt) }
-      guard former?.isDefault == true, claims.interrupted == nil else { return false }
-      let slot = slots[Int(SIGINT)]
-      slot.interruptCount.store(0, ordering: .sequentiallyConsistent)
-      slot.interrupted.store(bits(of: queue), ordering: .sequentiallyConsistent)
+      var former = claims.former[signal]
+      if former == nil { former = try kernel.signalDisposition(signal) }
+      guard former?.isDefault == true, claims.endings[signal] == nil else { return false }
+      if claims.endings.isEmpty { endingCount.store(0, ordering: .sequentiallyConsistent) }
+      let slot = slots[Int(signal.rawValue)]
+      slot.ending.store(bits(of: queue), ordering: .sequentiallyConsistent)
       do throws(Errno) {
-        try install(.interrupt, &claims, kernel)
+        try install(signal, &claims, kernel)
       } catch {
-        slot.interrupted.store(0, ordering: .sequentiallyConsistent)
+        slot.ending.store(0, ordering: .sequentiallyConsistent)
         throw error
       }
-      claims.interrupted = queue
+      claims.endings[signal] = queue
       return true
     }
   }
 
-  /// Ends what ``claimInterrupt(for:_:)`` began. Once this returns no handler knows the queue by it.
-  static func releaseInterrupt(by queue: SignalQueue, _ kernel: any Kernel) {
+  /// Ends what ``claimEnding(_:for:_:)`` began. Once this returns no handler knows the queue by it.
+  static func releaseEndings(by queue: SignalQueue, _ kernel: any Kernel) {
     claims.withLock { claims in
-      guard claims.interrupted === queue else { return }
-      claims.interrupted = nil
-      if claims.handlers[.interrupt] == nil { restore(.interrupt, &claims, kernel) }
-      let slot = slots[Int(SIGINT)]
-      slot.interrupted.store(0, ordering: .sequentiallyConsistent)
-      waitForHandlers(slot, queue)
+      for (signal, owner) in claims.endings where owner === queue {
+        claims.endings[signal] = nil
+        if claims.handlers[signal] == nil { restore(signal, &claims, kernel) }
+        let slot = slots[Int(signal.rawValue)]
+        slot.ending.store(0, ordering: .sequentiallyConsistent)
+        waitForHandlers(slot, queue)
+      }
     }
   }
 
@@ -151,8 +155,8 @@ enum SignalTable {
     let slot = enter(number)
     if let queue = queue(slot.handler.load(ordering: .sequentiallyConsistent)) {
       deliver(number, to: queue)
-    } else if let queue = queue(slot.interrupted.load(ordering: .sequentiallyConsistent)) {
-      if slot.interruptCount.add(1, ordering: .sequentiallyConsistent).oldValue == 0 {
+    } else if let queue = queue(slot.ending.load(ordering: .sequentiallyConsistent)) {
+      if endingCount.add(1, ordering: .sequentiallyConsistent).oldValue == 0 {
         deliver(number, to: queue)
       } else {
         die(of: number)

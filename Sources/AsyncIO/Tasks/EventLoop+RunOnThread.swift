@@ -40,7 +40,7 @@ extension EventLoop {
     let loop = try EventLoop()
     if let debug = configuration.debug { loop.debug = debug }
     return try loop.runMain(
-      handlesInterrupt: false, executorShutdownTimeout: configuration.executorShutdownTimeout,
+      executorShutdownTimeout: configuration.executorShutdownTimeout,
       onStart: { main in
         let main = main.remote
         state.started { main.cancel() }

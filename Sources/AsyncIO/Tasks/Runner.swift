@@ -1,42 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+
 extension EventLoop {
-  /// How ``EventLoop/run(_:isolation:_:)`` sets up a loop and the process around it.
-  public struct Configuration: Sendable {
-    /// Which parts of Swift's concurrency run on the main thread's loop.
-    public enum Adoption: Int, Comparable, Sendable {
-      /// Nothing is replaced. `MainActor` still runs on the main thread, by way of libdispatch's main queue.
-      case none
-      /// `MainActor` alone; unstructured tasks and default actors stay on Swift's own threads.
-      case mainActor
-      /// `MainActor`, unstructured tasks and default actors: one program, one thread.
-      case all
-
-      /// The more is adopted, the greater.
-      public static func < (a: Adoption, b: Adoption) -> Bool { a.rawValue < b.rawValue }
-    }
-
-    /// Which parts of the process the loop adopts, when it runs on the main thread. The first adoption lasts as long
-    /// as the process.
-    public var adoption = Adoption.all
-    /// Debug mode; nil leaves it to the environment variable `ASYNCIODEBUG`.
-    public var debug: Bool?
-    /// Whether the first SIGINT cancels the body, on the main thread, unless the program has a handler of its own. The
-    /// second ends the process at once.
-    public var handlesInterrupt = true
-    /// How long the end of the run waits for work in the default executor; nil for as long as it takes, zero for not at
-    /// all. What is left then is abandoned.
-    public var executorShutdownTimeout: Duration? = .seconds(300)
-
-    /// The usual configuration.
-    public init() {}
-  }
-
   /// Runs a program on a fresh loop. asyncio's `run`.
   ///
   /// When the body has ended, all tasks that are left are cancelled and awaited, the default executor is shut down, and
   /// the loop is closed. On the main thread the loop adopts the process, so that `MainActor` and every plain `Task` run
   /// on it; not where an async `main` or a test's task called this, since the process is theirs then, and only `MainActor`
   /// is adopted.
+  ///
+  /// On the main thread SIGINT and SIGTERM cancel the body, which is awaited; then the process ends by the signal. See
+  /// ``Configuration/TerminationSignals``.
   ///
   /// It blocks the thread until the program has ended, and so is not for async functions: those have
   /// ``runOnThread(_:_:)``. In an actor's method it is a programmer error, since the body would wait for the actor, and the
@@ -48,7 +21,8 @@ extension EventLoop {
   ///   - body: the program.
   /// - Returns: what the body returns.
   /// - Throws: what the body throws; ``EventLoopError`` `.alreadyRunning` when a loop runs on this thread,
-  ///   `.stoppedBeforeComplete` when the body's loop was stopped, `.interrupted` when SIGINT cancelled it.
+  ///   `.stoppedBeforeComplete` when the body's loop was stopped, `.interrupted` when a signal cancelled it and the
+  ///   configuration says so.
   @available(*, noasync, message: "EventLoop.run blocks the thread; async functions have EventLoop.runOnThread")
   public static func run<R>(
     _ configuration: Configuration = Configuration(), isolation: (any Actor)? = #isolation,
@@ -68,43 +42,61 @@ extension EventLoop {
       LoopAdoption.adopt(isProcessOurs ? configuration.adoption : min(configuration.adoption, .mainActor))
     }
     return try loop.runMain(
-      handlesInterrupt: configuration.handlesInterrupt && isOnMain,
+      terminationSignals: isOnMain ? configuration.terminationSignals : .unhandled,
       executorShutdownTimeout: configuration.executorShutdownTimeout, body)
+  }
+
+  /// Runs a whole program, and ends the process. What stands at the top level of a program's main file.
+  ///
+  /// As ``run(_:isolation:_:)``, and then the process exits: with status 0 when the body returns, with 1 and one sentence on
+  /// standard error when it throws.
+  ///
+  /// - Parameters:
+  ///   - configuration: how to set up the loop and the process.
+  ///   - isolation: the actor that the caller is isolated to; leave it to the compiler.
+  ///   - body: the program.
+  @available(*, noasync, message: "EventLoop.main blocks the thread; async functions have EventLoop.runOnThread")
+  public static func main(
+    _ configuration: Configuration = Configuration(), isolation: (any Actor)? = #isolation,
+    _ body: @escaping (EventLoop) async throws -> Void
+  ) -> Never {
+    do { try run(configuration, isolation: isolation, body) } catch { ProcessExit.fail(error) }
+    ProcessExit.succeed()
   }
 
   /// Runs the body, then whatever it takes to leave nothing behind, and closes the loop.
   ///
   /// - Parameters:
-  ///   - handlesInterrupt: whether SIGINT cancels the body.
+  ///   - terminationSignals: as the configuration has it.
   ///   - executorShutdownTimeout: as the configuration has it.
   ///   - onStart: handed the body's task before that begins.
   ///   - body: the program.
   package func runMain<R>(
-    handlesInterrupt: Bool, executorShutdownTimeout: Duration? = Configuration().executorShutdownTimeout,
+    terminationSignals: Configuration.TerminationSignals = .unhandled,
+    executorShutdownTimeout: Duration? = Configuration().executorShutdownTimeout,
     onStart: (LoopTask<R>) -> Void = { _ in }, _ body: @escaping (EventLoop) async throws -> R
   ) throws -> R {
     let main = createTask(name: "main") { [unowned self] in try await body(self) }
     onStart(main)
-    var wasInterrupted = false
+    var signal: Signal?
     // The body, and after it the wait for the default executor.
-    var interruptible: any AnyLoopTask = main
-    let catchesInterrupt =
-      handlesInterrupt
-      && onInterrupt {
-        wasInterrupted = true
-        interruptible.cancel()
+    var cancellable: any AnyLoopTask = main
+    if terminationSignals != .unhandled {
+      onTermination {
+        signal = $0
+        cancellable.cancel()
       }
-    defer {
-      cancelAllTasks()
-      awaitDefaultExecutor(executorShutdownTimeout) { interruptible = $0 }
-      if catchesInterrupt { ignoreInterrupt() }
-      close()
     }
-    do {
-      return try runUntilComplete(main)
-    } catch is CancellationError where wasInterrupted {
-      throw EventLoopError.interrupted
+    let result = Result { try runUntilComplete(main) }
+    cancelAllTasks()
+    awaitDefaultExecutor(executorShutdownTimeout) { cancellable = $0 }
+    leaveTermination()
+    close()
+    if let signal, case .failure(is CancellationError) = result {
+      if terminationSignals == .endProcess { ProcessExit.end(by: signal) }
+      throw EventLoopError(.interrupted, "interrupted by \(signal)")
     }
+    return try result.get()
   }
 
   /// Cancels every task of the loop, and runs until they have ended.
@@ -126,7 +118,7 @@ extension EventLoop {
     core.onTaskEnd = nil
   }
 
-  /// Waits for work that the default executor still has. SIGINT ends that.
+  /// Waits for work that the default executor still has. A signal that is to end the program ends that.
   private func awaitDefaultExecutor(_ timeout: Duration?, _ willWait: (any AnyLoopTask) -> Void) {
     if defaultExecutor == nil || timeout == .zero { return }
     let shutdown = createTask { [unowned self] in try await shutdownDefaultExecutor(timeout: timeout) }

@@ -104,7 +104,7 @@ struct PipePeerTests {
   func standardStreams(_ kind: String) throws {
     try runLoop { loop, kernel in
       let output = Pipe()
-      let probe = try MainThreadTests.probe.path(percentEncoded: false)
+      let probe = try ProbeRun.probe.path(percentEncoded: false)
       let script = try #require(
         Bundle.module.url(forResource: "pipes", withExtension: "py", subdirectory: "Fixtures"))
       let exit = try start(

@@ -7,56 +7,6 @@ import Testing
 /// What a loop does to a process whose main thread it runs on. Each test is a run of the probe, whose source is among
 /// the fixtures.
 @Suite struct MainThreadTests {
-  private struct Run {
-    var lines: [String]
-    var status: Int32
-    var wasKilledBy: Int32?
-  }
-
-  /// The program.
-  static var probe: URL {
-    get throws {
-      // Beside the test bundle, or beside the program that runs it.
-      let places =
-        [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
-        + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-      let candidates = places.map { $0.appendingPathComponent("MainThreadProbe") }
-      return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
-    }
-  }
-
-  /// Runs the probe to its end; interrupts it when it prints the line, as often as it does.
-  private func run(_ arguments: String..., interruptAt lines: Set<String> = []) async throws -> Run {
-    let process = Process()
-    process.executableURL = try MainThreadTests.probe
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardOutput = output
-    let ended = OneShot<Run>()
-    try process.run()
-    let identifier = process.processIdentifier
-    let reader = output.fileHandleForReading
-    let thread = TestThread {
-      var text = ""
-      var seen = 0
-      while true {
-        let chunk = reader.availableData
-        if chunk.isEmpty { break }
-        text += String(decoding: chunk, as: UTF8.self)
-        let complete = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-        for line in complete.dropFirst(seen) where lines.contains(String(line)) { kill(identifier, SIGINT) }
-        seen = complete.count
-      }
-      ended.set(Run(lines: text.split(separator: "\n").map(String.init), status: 0))
-    }
-    await thread.ended()
-    process.waitUntilExit()
-    var result = ended.wait()
-    result.status = process.terminationStatus
-    if process.terminationReason == .uncaughtSignal { result.wasKilledBy = process.terminationStatus }
-    return result
-  }
-
   private static let everything = [
     "body", "Task", "Task on MainActor", "detached task", "loop's task", "default actor", "concurrent function",
     "MainActor function", "MainActor.run", "concurrent function", "after Task.sleep", "Task after Task.sleep",
@@ -65,7 +15,7 @@ import Testing
 
   @Test("adoption .all: one program, one thread")
   func adoptsAll() async throws {
-    let run = try await run("places", "all")
+    let run = try await ProbeRun.run("places", "all")
     #expect(run.lines == MainThreadTests.everything.map { "\($0): main" } + ["done"])
     #expect(run.status == 0)
   }
@@ -74,7 +24,7 @@ import Testing
     "adoption .mainActor and .none: MainActor and the loop's work are on the main thread, plain tasks on Swift's",
     arguments: ["mainActor", "none"])
   func adoptsLess(_ adoption: String) async throws {
-    let run = try await run("places", adoption)
+    let run = try await ProbeRun.run("places", adoption)
     let elsewhere: Set<String> = ["Task", "detached task", "Task after Task.sleep"]
     let expected = MainThreadTests.everything.map { "\($0): \(elsewhere.contains($0) ? "other" : "main")" }
     #expect(run.lines == expected + ["done"])
@@ -85,7 +35,7 @@ import Testing
     "no work of a loop's tasks, Task.sleep included, calls for other threads",
     arguments: ["all", "mainActor", "none"])
   func noThreads(_ adoption: String) async throws {
-    let run = try await run("threads", adoption)
+    let run = try await ProbeRun.run("threads", adoption)
     let counts = run.lines.filter { $0.last?.isNumber == true }
     let expected = [
       "createTask", "task group", "async let", "default actor", "loop.sleep", "Task.sleep", "cancelled Task.sleep",
@@ -96,7 +46,7 @@ import Testing
 
   @Test("a second run takes over what waits for a main loop")
   func runsTwice() async throws {
-    let run = try await run("twice")
+    let run = try await ProbeRun.run("twice")
     #expect(
       run.lines == [
         "first run: main", "task made between the runs: main", "second run: main", "sleep begun between the runs: main",
@@ -107,7 +57,7 @@ import Testing
 
   @Test("later runs may adopt more, and never give back")
   func adoptsMoreLater() async throws {
-    let run = try await run("upgrade")
+    let run = try await ProbeRun.run("upgrade")
     #expect(
       run.lines == [
         "Task with none: other", "Task with mainActor: other", "Task with all: main", "Task with none: main", "done",
@@ -117,59 +67,59 @@ import Testing
   @Test(
     "modules whose default isolation is MainActor use a loop as any other", arguments: ["all", "mainActor", "none"])
   func mainActorModule(_ adoption: String) async throws {
-    let run = try await run("mainActorModule", adoption)
+    let run = try await ProbeRun.run("mainActorModule", adoption)
     #expect(run.lines == ["count: 5", "done"])
     #expect(run.status == 0)
   }
 
   @Test("the body's error comes out of run on the main thread too")
   func bodyThrows() async throws {
-    let run = try await run("throws")
-    #expect(run.lines == ["threw Failure()", "done"])
+    let run = try await ProbeRun.run("throws")
+    #expect(run.lines == ["threw BodyFailure()", "done"])
   }
 
   @Test("the first SIGINT cancels the body, and run throws .interrupted")
   func interrupt() async throws {
-    let run = try await run("interrupt", "cancelled", interruptAt: ["ready"])
+    let run = try await ProbeRun.run("interrupt", "cancelled", interruptAt: ["ready"])
     #expect(run.lines == ["ready", "body: true", "run threw interrupted", "restored: true", "done"])
     #expect(run.status == 0)
   }
 
   @Test("an error that the body answers SIGINT with comes out as it is")
   func interruptAnswered() async throws {
-    let run = try await run("interrupt", "other error", interruptAt: ["ready"])
+    let run = try await ProbeRun.run("interrupt", "other error", interruptAt: ["ready"])
     #expect(run.lines == ["ready", "run threw Other()", "restored: true", "done"])
   }
 
   @Test("after SIGINT the tasks that are left are cancelled and awaited")
   func interruptLeftovers() async throws {
-    let run = try await run("interrupt", "leftover", interruptAt: ["ready"])
+    let run = try await ProbeRun.run("interrupt", "leftover", interruptAt: ["ready"])
     #expect(run.lines == ["ready", "leftover: true", "run threw interrupted", "restored: true", "done"])
   }
 
   @Test("SIGINT ends the wait for work that the default executor is stuck in")
   func interruptExecutor() async throws {
-    let run = try await run("interrupt", "busy executor", interruptAt: ["waiting for the executor"])
+    let run = try await ProbeRun.run("interrupt", "busy executor", interruptAt: ["waiting for the executor"])
     #expect(run.lines == ["ready", "waiting for the executor", "run returned", "restored: true", "done"])
     #expect(run.status == 0)
   }
 
   @Test("the second SIGINT ends a program that ignores the first")
   func secondInterrupt() async throws {
-    let run = try await run("interrupt", "ignored", interruptAt: ["ready", "ignored"])
+    let run = try await ProbeRun.run("interrupt", "ignored", interruptAt: ["ready", "ignored"])
     #expect(run.lines == ["ready", "ignored"])
     #expect(run.wasKilledBy == SIGINT)
   }
 
   @Test("a program's own handler of SIGINT stays")
   func ownHandler() async throws {
-    let run = try await run("handler")
+    let run = try await ProbeRun.run("handler")
     #expect(run.lines == ["ready", "own handler", "went on", "done"])
   }
 
   @Test("inside a run a handler for SIGINT takes the place of the run's own, and gives it back")
   func handlerWins() async throws {
-    let run = try await run(
+    let run = try await ProbeRun.run(
       "signals", "handler wins", interruptAt: ["handling", "own handler 1", "own handler 2", "ready"])
     #expect(
       run.lines == [
@@ -180,7 +130,7 @@ import Testing
 
   @Test("so may a handler of another loop, on another thread")
   func otherLoopWins() async throws {
-    let run = try await run("signals", "other loop", interruptAt: ["handling", "ready"])
+    let run = try await ProbeRun.run("signals", "other loop", interruptAt: ["handling", "ready"])
     #expect(
       run.lines == [
         "handling", "other loop's handler", "ready", "run threw interrupted", "restored: true", "done",
@@ -189,13 +139,13 @@ import Testing
 
   @Test("a child that was forked dies of a signal that its parent handles, and the parent hears nothing of it")
   func forkedChild() async throws {
-    let run = try await run("signals", "forked")
+    let run = try await ProbeRun.run("signals", "forked")
     #expect(run.lines == ["child: died of SIGTERM", "parent: 0 calls", "parent: 1 calls", "done"])
   }
 
   @Test("a program that ignores SIGINT goes on to ignore it, but for the time that it has a handler for it")
   func ignoredInterrupt() async throws {
-    let run = try await run("signals", "ignored")
+    let run = try await ProbeRun.run("signals", "ignored")
     #expect(run.lines == ["went on", "handled", "done"])
     #expect(run.status == 0)
   }

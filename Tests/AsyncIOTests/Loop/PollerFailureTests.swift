@@ -33,7 +33,7 @@ import Testing
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)
     let error = #expect(throws: EventLoopError.self) {
-      try loop.runMain(handlesInterrupt: false) { loop in
+      try loop.runMain { loop in
         let server = try await loop.createServer(Recorder.init, host: "127.0.0.1", port: 0)
         loop.createTask { try await server.waitClosed() }
         kernel.inject(.badFileDescriptor, into: .wait, times: .max)

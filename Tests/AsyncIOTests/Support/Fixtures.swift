@@ -39,7 +39,7 @@ func runLoop<R>(
     #expect(kernel.openDescriptors == [], "descriptors were left open", sourceLocation: sourceLocation)
     #expect(kernel.misbegotten == [], sourceLocation: sourceLocation)
   }
-  return try loop.runMain(handlesInterrupt: false) { try await body($0, kernel) }
+  return try loop.runMain { try await body($0, kernel) }
 }
 
 extension EventLoop {

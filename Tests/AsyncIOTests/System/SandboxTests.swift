@@ -32,7 +32,7 @@ import Testing
   /// What is to be run for the probe to be under a filter that answers newer calls with the error.
   private func sandboxed(_ code: Errno, _ arguments: [String]) throws -> (program: String, arguments: [String]) {
     let script = try #require(Bundle.module.url(forResource: "sandbox", withExtension: "py", subdirectory: "Fixtures"))
-    let probe = try MainThreadTests.probe.path(percentEncoded: false)
+    let probe = try ProbeRun.probe.path(percentEncoded: false)
     return ("python3", [script.path(percentEncoded: false), "\(code.rawValue)", probe] + arguments)
   }
 
@@ -50,7 +50,7 @@ import Testing
     "with few descriptors each thing works, or fails with the system's error; the process never dies of it",
     arguments: [false, true])
   func fewDescriptors(refusesCalls: Bool) throws {
-    let probe = try MainThreadTests.probe.path(percentEncoded: false)
+    let probe = try ProbeRun.probe.path(percentEncoded: false)
     for count in 3...24 {
       let plain = ["few descriptors", "\(count)"]
       // Without the newer calls, descriptors must be kept from children with none to spare for finding them.

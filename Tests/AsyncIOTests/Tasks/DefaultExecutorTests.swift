@@ -163,7 +163,7 @@ import Testing
     CapturedLog.install()
     let kernel = TestKernel()
     let loop = try EventLoop(kernel: kernel)
-    try loop.runMain(handlesInterrupt: false, executorShutdownTimeout: timeout) { try await body($0, kernel) }
+    try loop.runMain(executorShutdownTimeout: timeout) { try await body($0, kernel) }
     #expect(kernel.openDescriptors == [])
   }
 

@@ -12,7 +12,7 @@ import Testing
       #expect(loop.isClosed)
       #expect(kernel.openDescriptors == [])
     }
-    return try loop.runMain(handlesInterrupt: false, body)
+    return try loop.runMain(body)
   }
 
   @Test("EventLoop.run makes a loop, runs the body on it, and returns what it returns")

@@ -193,7 +193,7 @@ struct PipeModeTests {
       // Without a writer, the mode has to be changed.
       if !opensOnceMore { try writing.close() }
       let child = try await loop.createSubprocessExec(
-        try MainThreadTests.probe.path, ["standardInput", how], stdin: .descriptor(reading), stdout: .pipe)
+        try ProbeRun.probe.path, ["standardInput", how], stdin: .descriptor(reading), stdout: .pipe)
       let line = String(decoding: try await #require(child.stdout).readLine(), as: UTF8.self)
       #expect(line == "non-blocking: \(!opensOnceMore)\n")
       if how == "killed" { try child.kill() }

@@ -32,6 +32,7 @@ func configuration(_ name: String) -> EventLoop.Configuration {
   case "mainActor": configuration.adoption = .mainActor
   default: configuration.adoption = .all
   }
+  configuration.terminationSignals = .throwError
   return configuration
 }
 
@@ -66,7 +67,7 @@ func places(_ adoption: String) throws {
 /// A body that waits until SIGINT cancels it, or ignores that.
 func interrupt(_ kind: String) {
   do {
-    try EventLoop.run { loop in
+    try EventLoop.run(configuration("all")) { loop in
       print("ready")
       switch kind {
       case "cancelled":
@@ -213,9 +214,10 @@ case "handler":
 case "facilities": try facilities()
 case "few descriptors": fewDescriptors(CommandLine.arguments[2])
 case "signals": try signals(CommandLine.arguments[2])
+case "ending": ending(CommandLine.arguments[2])
 case "throws":
-  struct Failure: Error {}
-  do { try EventLoop.run { _ in throw Failure() } } catch { print("threw \(error)") }
+  struct BodyFailure: Error {}
+  do { try EventLoop.run { _ in throw BodyFailure() } } catch { print("threw \(error)") }
 default:
   print("no such scenario")
   exit(64)
