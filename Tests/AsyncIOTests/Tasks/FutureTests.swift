@@ -109,6 +109,29 @@ import Testing
     }
   }
 
+  @Test("a future that is long in coming does not keep those that have given up waiting")
+  func cancelledWaiters() throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      func giveUp() async throws -> WeakWaiter {
+        let task = loop.createTask { try await future.value }
+        try await loop.until { task.waiter != nil }
+        let waiter = WeakWaiter(waiter: task.waiter)
+        task.cancel()
+        #expect(await task.outcome.isCancellation)
+        return waiter
+      }
+      var waiters: [WeakWaiter] = []
+      for _ in 0..<100 { waiters.append(try await giveUp()) }
+      #expect(waiters.count { $0.waiter != nil } <= 16)
+      #expect(future.waitingCount == 0)
+    }
+  }
+
+  private struct WeakWaiter {
+    weak var waiter: Waiter?
+  }
+
   @Test("cancelling a task that awaits ends that await alone")
   func cancelOneWaiter() throws {
     try runLoop { loop, kernel in
