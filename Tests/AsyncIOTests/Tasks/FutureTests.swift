@@ -128,6 +128,25 @@ import Testing
     }
   }
 
+  @Test("who has waited long enough, or was cancelled, leaves nothing with a future that is long in coming")
+  func forgetsWatchers() throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      var called = false
+      future.addDoneCallback { _ in called = true }
+      for _ in 0..<3 { _ = try await loop.wait(for: [future], timeout: .microseconds(1)) }
+      let waiting = loop.createTask { try await loop.wait(for: [future]).done.count }
+      let other = loop.createTask { try await loop.wait(for: [future]).done.count }
+      try await loop.until { waiting.waiter != nil && other.waiter != nil }
+      waiting.cancel()
+      #expect(await waiting.outcome.isCancellation)
+      #expect(future.callbackCount == 2)
+      try future.setResult(1)
+      #expect(try await other.value == 1)
+      #expect(called && future.callbackCount == 0)
+    }
+  }
+
   private struct WeakWaiter {
     weak var waiter: Waiter?
   }
