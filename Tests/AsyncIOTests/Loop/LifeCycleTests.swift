@@ -320,7 +320,8 @@ import Testing
     }
   }
 
-  @Test("in debug mode the process's end reports loops that were dropped with what they serve", arguments: [false, true])
+  @Test(
+    "in debug mode the process's end reports loops that were dropped with what they serve", arguments: [false, true])
   func droppedServing(debug: Bool) async throws {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
       [debug = debug as Bool] in
@@ -330,7 +331,10 @@ import Testing
     let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
     let reports = text.split(separator: "\n").filter { $0.contains("was never closed") }
     #expect(reports.count == (debug ? 1 : 0))
-    #expect(reports.allSatisfy { $0.contains("an event loop (made at AsyncIOTests/LifeCycleTests.swift:\(LifeCycleTests.line))") })
+    #expect(
+      reports.allSatisfy {
+        $0.contains("an event loop (made at AsyncIOTests/LifeCycleTests.swift:\(LifeCycleTests.line))")
+      })
   }
 
   @Test("the running loop is the thread's own, inside its callbacks and tasks, and none elsewhere")

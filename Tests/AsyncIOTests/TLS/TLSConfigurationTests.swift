@@ -123,7 +123,8 @@ import Testing
     #expect(needsPassword.hasSuffix("encrypted.key: the key is encrypted, and no password was given"))
     let wrong = try await reason(key: .file(path + "encrypted.key"), password: "wrong")
     #expect(wrong.hasSuffix("encrypted.key: the password does not decrypt the key"))
-    #expect(try await reason(key: .file(path + "encrypted.key"), password: String(repeating: "x", count: 5000)) == wrong)
+    #expect(
+      try await reason(key: .file(path + "encrypted.key"), password: String(repeating: "x", count: 5000)) == wrong)
     // With some passwords, what comes out even begins like a key.
     for number in 0..<300 {
       #expect(try await reason(key: .file(path + "encrypted.key"), password: "wrong \(number)") == wrong)
