@@ -43,7 +43,9 @@ extension EventLoop {
     try checkOpen(method)
     let gate = Gate(self)
     var isOver = false
-    for future in futures where !future.isDone { future.whenDone { gate.wakeAll() } }
+    for future in futures where !future.isDone { future.wake(gate) }
+    // A future may be waited for again and again, for as long as the program runs.
+    defer { for case let future as any WatchedFuture in futures { future.forget(gate) } }
     let timer = limit.map { limit in
       callAt(limit) {
         isOver = true
@@ -70,6 +72,17 @@ extension EventLoop {
   ///
   /// A sequence of themselves, so that each can be told from the others; its value is there already.
   public func asCompleted<F: AnyFuture>(_ futures: [F]) -> CompletedFutures<F> { CompletedFutures(self, futures) }
+}
+
+extension AnyFuture {
+  /// Opens the gate once there is an outcome.
+  fileprivate func wake(_ gate: Gate) {
+    if let future = self as? any WatchedFuture {
+      future.whenDone(for: gate) { gate.wakeAll() }
+    } else {
+      whenDone { gate.wakeAll() }
+    }
+  }
 }
 
 /// Futures in the order in which they get their outcomes.

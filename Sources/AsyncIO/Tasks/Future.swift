@@ -18,17 +18,26 @@ public protocol AnyFuture: AnyObject {
   func whenDone(_ callback: @escaping () throws -> Void)
 }
 
+/// A future that lets go of those who have waited long enough.
+protocol WatchedFuture: AnyFuture {
+  /// Calls back as ``whenDone(_:)`` does, unless the watcher is forgotten before.
+  func whenDone(for watcher: AnyObject, _ callback: @escaping () throws -> Void)
+  /// Drops the callbacks of the watcher, which has no use for the outcome any more.
+  func forget(_ watcher: AnyObject)
+}
+
 /// An outcome that is not there yet. asyncio's `Future`.
 ///
 /// Someone sets it, others await its ``value``, or are called back. It belongs to its loop's thread.
 ///
 /// An error that is set and never asked for goes to the loop's exception handler when the future is released.
-public class Future<Value>: AnyFuture {
+public class Future<Value>: AnyFuture, WatchedFuture {
   /// The loop that its callbacks run on.
   public final let loop: EventLoop
   /// The outcome; nil while there is none.
   private final var outcomeNow: Result<Value, any Error>?
-  private final var callbacks: [() throws -> Void] = []
+  /// Who is called back; with whoever may lose interest before, where there is such a one.
+  private final var callbacks: [(watcher: AnyObject?, call: () throws -> Void)] = []
   /// Who awaits it; made for the first.
   private final var gate: Gate?
   /// Set while an error is there that nobody has asked for.
@@ -122,7 +131,7 @@ public class Future<Value>: AnyFuture {
     if case .failure(let error) = result, !(error is CancellationError) { hasUnreadError = true }
     let scheduled = callbacks
     callbacks.removeAll()
-    for callback in scheduled { schedule(callback) }
+    for callback in scheduled { schedule(callback.call) }
     gate?.wakeAll()
     return true
   }
@@ -135,8 +144,17 @@ public class Future<Value>: AnyFuture {
   /// Calls back by `callSoon` once there is an outcome, or now that there is one. asyncio's `add_done_callback`.
   public final func whenDone(_ callback: @escaping () throws -> Void) {
     loop.checkThread("Future.addDoneCallback")
-    if hasOutcome { schedule(callback) } else { callbacks.append(callback) }
+    if hasOutcome { schedule(callback) } else { callbacks.append((nil, callback)) }
   }
+
+  final func whenDone(for watcher: AnyObject, _ callback: @escaping () throws -> Void) {
+    if hasOutcome { schedule(callback) } else { callbacks.append((watcher, callback)) }
+  }
+
+  final func forget(_ watcher: AnyObject) { callbacks.removeAll { $0.watcher === watcher } }
+
+  /// How many callbacks wait for the outcome.
+  final var callbackCount: Int { callbacks.count }
 
   private final func schedule(_ callback: @escaping () throws -> Void) {
     // A closed loop calls nobody back any more. The future stays until it was called.

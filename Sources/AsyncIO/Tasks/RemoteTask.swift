@@ -5,20 +5,34 @@ public struct RemoteTask<Success>: Sendable {
   private let native: Task<Void, Never>?
   private let reference: Reference
 
-  /// Keeps the task, which is the loop's to release.
+  /// Keeps the task, which is the loop's to release, wherever the last copy goes.
   private final class Reference: Sendable {
-    let task: LoopBound<LoopTask<Success>>
+    private let kept: LoopBound<Kept>
     let door: JobDoor
 
     init(_ task: LoopTask<Success>, _ door: JobDoor) {
-      self.task = LoopBound(task)
+      kept = LoopBound(Kept(task))
       self.door = door
     }
 
-    deinit {
-      let task = task
-      door.perform { withExtendedLifetime(task) {} }
+    /// The task; for the loop's thread only.
+    var task: LoopTask<Success> {
+      guard let task = kept.value.task else {
+        misuse("a task was let go of while others could see it")
+      }
+      return task
     }
+
+    deinit {
+      let kept = kept
+      // Emptied there. The loop may be done with that before this thread has let go of its own references.
+      door.perform { kept.value.task = nil }
+    }
+  }
+
+  private final class Kept {
+    var task: LoopTask<Success>?
+    init(_ task: LoopTask<Success>) { self.task = task }
   }
 
   init(_ task: LoopTask<Success>, _ native: Task<Void, Never>?, _ door: JobDoor) {
@@ -36,9 +50,9 @@ extension RemoteTask where Success: Sendable {
   /// - Throws: the task's error; ``EventLoopError`` `.closed` when its loop is closed before it has ended.
   public var value: Success {
     get async throws {
-      let task = reference.task
+      let reference = reference
       let remote = RemoteLoop(reference.door.mailbox)
-      return try await remote.run { _ in try await task.value.value }
+      return try await remote.run { _ in try await reference.task.value }
     }
   }
 }

@@ -43,11 +43,15 @@ import Testing
 
   @Test("an answer of an idle worker ends it, and harms no job") func unaskedAnswer() throws {
     let folder = try TemporaryFolder()
-    try withPool { (loop, _, pool) async throws in
+    try withPool { (loop, kernel, pool) async throws in
       let pid = try await pool.run(Surroundings()).pid
       #expect(try await pool.run(Forges(number: 1, output: 7, until: folder.path(of: "go"))) == 7)
+      // What waits for a condition looks in each iteration then.
+      kernel.stopClock()
+      let receives = kernel.count(of: .receive)
       try folder.file([], name: "go").close()
-      try await loop.until("the worker is done for") { pool.workerCount == 0 }
+      try await loop.until("the answer comes") { kernel.count(of: .receive) > receives }
+      // Before the worker is gone.
       #expect(try await pool.run(Surroundings()).pid != pid)
     }
   }
@@ -126,6 +130,15 @@ import Testing
       try await loop.expect(after: .seconds(7), on: kernel) { error != nil }
       #expect((error as? ProcessPoolError)?.code == .startFailed)
       _ = await job.outcome
+    }
+  }
+
+  @Test("a worker that has said hello in time may be idle for as long as it likes") func noTimeoutLater() throws {
+    try withPool(startTimeout: .seconds(50)) { (loop, kernel, pool) async throws in
+      let pid = try await pool.run(Surroundings()).pid
+      kernel.advanceClock(by: .seconds(51))
+      try await loop.turn(10)
+      #expect(try await pool.run(Surroundings()).pid == pid)
     }
   }
 

@@ -208,4 +208,23 @@ import Testing
       }
     }
   }
+
+  @Test("a drain that was resumed before the end of its connection has not failed; one that comes later has")
+  func resumedBeforeTheEnd() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
+      let flow = StreamFlow(loop)
+      flow.pauseWriting()
+      let draining = loop.createTask { try await flow.drain(recorder.transport) }
+      try await loop.until { draining.waiter != nil }
+      flow.resumeWriting()
+      flow.connectionLost(nil)
+      try await draining.value
+      let error = try await ioError { try await flow.drain(recorder.transport) }
+      #expect(error.code == .connectionReset)
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
+      peer.close()
+    }
+  }
 }

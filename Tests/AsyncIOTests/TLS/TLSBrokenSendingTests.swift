@@ -149,10 +149,12 @@ import Testing
     }
   }
 
-  @Test("Data and the goodbye that had arrived come before the end", arguments: [false, true])
-  func restOfConnection(later: Bool) throws {
+  @Test("Data and the goodbye that had arrived come before the end", arguments: [false, true], [Int?.none, 700])
+  func restOfConnection(later: Bool, receiving: Int?) throws {
     try runLoop { loop, kernel in
       let test = try await TLSEnd(loop, kernel)
+      // In pieces, of which each takes a turn.
+      kernel.limit(.receive, toBytes: receiving)
       try test.hand.send(pattern(50_000))
       test.hand.close()
       test.recorder.transport.pauseReading()
@@ -190,13 +192,47 @@ import Testing
     }
   }
 
-  @Test("Plaintext that the engine holds waits for a pause as well, and what the kernel holds behind it")
-  func heldPlaintext() throws {
+  @Test("However what had arrived ends, the failed send is what the end is told with")
+  func failingReceive() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel)
+      kernel.inject(.connectionReset, into: .receive)
+      kernel.inject(.brokenPipe, into: .send)
+      test.recorder.transport.write("x")
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .lost(.brokenPipe)] && test.recorder.ioLoss?.operation == "send")
+    }
+  }
+
+  @Test("A goodbye that the engine holds waits for a pause, with nothing in the kernel behind it")
+  func heldGoodbye() throws {
+    try runLoop { loop, kernel in
+      let test = try await TLSEnd(loop, kernel)
+      test.recorder.onData = { _ in test.recorder.transport.pauseReading() }
+      try test.hand.send(octets("last"))
+      test.hand.close()
+      try test.peer.send(test.hand.takeOutgoing())
+      try await loop.until { test.recorder.text == "last" }
+      kernel.inject(.brokenPipe, into: .send)
+      test.recorder.transport.write("x")
+      try await loop.turn(10)
+      #expect(test.recorder.calls == [.made, .data])
+      test.recorder.transport.resumeReading()
+      try await loop.until { test.recorder.isLost }
+      #expect(test.recorder.calls == [.made, .data, .eof, .lost(.brokenPipe)])
+    }
+  }
+
+  @Test(
+    "Plaintext that the engine holds waits for a pause as well, and what the kernel holds behind it",
+    arguments: [false, true])
+  func heldPlaintext(readsAhead: Bool) throws {
     try runLoop { loop, kernel in
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
       let (recorder, peer) = (Recorder(), Peer(far))
       recorder.peer = peer
-      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: PlainTLS(piece: 5, piecesPerCall: 1))
+      let tls = PlainTLS(piece: 5, piecesPerCall: 1, readsAhead: readsAhead)
+      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
       recorder.onData = { _ in recorder.transport.pauseReading() }
       try peer.send("0123456789abc")
       try await loop.until { recorder.text == "01234" }

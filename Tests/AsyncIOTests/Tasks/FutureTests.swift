@@ -109,6 +109,48 @@ import Testing
     }
   }
 
+  @Test("a future that is long in coming does not keep those that have given up waiting")
+  func cancelledWaiters() throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      func giveUp() async throws -> WeakWaiter {
+        let task = loop.createTask { try await future.value }
+        try await loop.until { task.waiter != nil }
+        let waiter = WeakWaiter(waiter: task.waiter)
+        task.cancel()
+        #expect(await task.outcome.isCancellation)
+        return waiter
+      }
+      var waiters: [WeakWaiter] = []
+      for _ in 0..<100 { waiters.append(try await giveUp()) }
+      #expect(waiters.count { $0.waiter != nil } <= 16)
+      #expect(future.waitingCount == 0)
+    }
+  }
+
+  @Test("who has waited long enough, or was cancelled, leaves nothing with a future that is long in coming")
+  func forgetsWatchers() throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      var called = false
+      future.addDoneCallback { _ in called = true }
+      for _ in 0..<3 { _ = try await loop.wait(for: [future], timeout: .microseconds(1)) }
+      let waiting = loop.createTask { try await loop.wait(for: [future]).done.count }
+      let other = loop.createTask { try await loop.wait(for: [future]).done.count }
+      try await loop.until { waiting.waiter != nil && other.waiter != nil }
+      waiting.cancel()
+      #expect(await waiting.outcome.isCancellation)
+      #expect(future.callbackCount == 2)
+      try future.setResult(1)
+      #expect(try await other.value == 1)
+      #expect(called && future.callbackCount == 0)
+    }
+  }
+
+  private struct WeakWaiter {
+    weak var waiter: Waiter?
+  }
+
   @Test("cancelling a task that awaits ends that await alone")
   func cancelOneWaiter() throws {
     try runLoop { loop, kernel in

@@ -238,6 +238,27 @@ import Testing
     await running.end()
   }
 
+  @Test("a failed task that another thread is the last to hold is released, and reported, on its loop's thread")
+  func remoteIsLast() async throws {
+    let threads = Shared<[ThreadIdentity]>([])
+    let running = LoopThread { loop in
+      loop.setExceptionHandler { _, _ in threads.withLock { $0.append(.current) } }
+    }
+    let home = try await running.remote.run { _ in ThreadIdentity.current }
+    for number in 0..<20 {
+      let remote = try await running.remote.run { loop in
+        loop.createTask { () -> Void in throw TestError(number: 1) }.remote
+      }
+      try await running.remote.run { loop in try await loop.until { loop.allTasks.count == 1 } }
+      #expect(threads.current.count == number, "somebody holds it")
+      withExtendedLifetime(remote) {}
+    }
+    // Behind whatever letting go of them has sent there.
+    try await running.remote.run { _ in }
+    #expect(threads.current == Array(repeating: home, count: 20))
+    await running.end()
+  }
+
   @Test("closing a loop lets go of tasks that have not begun")
   func closing() throws {
     var released = false

@@ -28,7 +28,7 @@ import Testing
     #expect(reported.current == 0)
   }
 
-  @Test("cancelling the caller cancels the task on the loop")
+  @Test("cancelling the caller cancels the task on the loop", .timeLimit(.minutes(1)))
   func cancel() async throws {
     let running = LoopThread()
     let begun = OneShot<Bool>()
@@ -57,6 +57,16 @@ import Testing
       return try await remote.run { _ in Task.isCancelled }
     }
     #expect(try await caller.value)
+    await running.end()
+  }
+
+  @Test("a run that has ended leaves nothing with the loop")
+  func leavesNothing() async throws {
+    let running = LoopThread()
+    let before = try await running.remote.run { loop in loop.closeHooks.count }
+    for _ in 0..<5 { try await running.remote.run { _ in } }
+    let after = try await running.remote.run { loop in loop.closeHooks.count }
+    #expect(before == after)
     await running.end()
   }
 

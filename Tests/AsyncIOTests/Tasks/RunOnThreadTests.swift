@@ -43,7 +43,9 @@ import Testing
     #expect(!isMain && !isOnLoop)
   }
 
-  @Test("cancelling the caller cancels the program, before it begins or while it runs", arguments: [false, true])
+  @Test(
+    "cancelling the caller cancels the program, before it begins or while it runs", .timeLimit(.minutes(1)),
+    arguments: [false, true])
   func cancelled(waits: Bool) async throws {
     let (started, start) = AsyncStream<Void>.makeStream()
     let caller = Task {

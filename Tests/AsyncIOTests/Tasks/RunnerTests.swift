@@ -208,4 +208,19 @@ import Testing
       #expect(value == 5)
     }
   }
+
+  @Test("what a run that was stopped had waited for does not end a later one")
+  func staleCompletion() throws {
+    try withLoop { loop, _ in
+      let first = Future<Void>(loop)
+      loop.callSoon { loop.stop() }
+      #expect(throws: EventLoopError.stoppedBeforeComplete) { try loop.runUntilComplete(first) }
+      let value = try loop.runUntilComplete {
+        try first.setResult(())
+        try await loop.turn(5)
+        return 5
+      }
+      #expect(value == 5)
+    }
+  }
 }

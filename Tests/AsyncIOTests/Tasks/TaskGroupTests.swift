@@ -45,6 +45,27 @@ import Testing
     }
   }
 
+  @Test("who waits for the next result hears of the end of tasks that have none")
+  func noResults() throws {
+    try runLoop { loop, _ in
+      try await loop.withLoopTaskGroup(of: Int.self) { group in
+        let task = group.createTask {
+          try await loop.sleep(for: .seconds(1000))
+          return 1
+        }
+        loop.callLater(.milliseconds(1)) { task.cancel() }
+        let next = try await group.next()
+        #expect(next == nil)
+      }
+      try await loop.withLoopTaskGroup(of: Void.self) { group in
+        for _ in 0..<3 { group.createTask {} }
+        let next: Void? = try await group.next()
+        #expect(next == nil, "nothing is kept of tasks that return nothing")
+        #expect(group.count == 0)
+      }
+    }
+  }
+
   @Test("a failing task cancels the others and the closure; its error is thrown as it is")
   func failure() throws {
     try runLoop { loop, _ in
@@ -90,16 +111,16 @@ import Testing
     }
   }
 
-  @Test("cancelling who runs the group cancels its tasks, waits for them, and is thrown")
+  @Test("cancelling who runs the group cancels its tasks, waits for them as long as they take, and is thrown")
   func cancelledFromOutside() throws {
     try runLoop { loop, _ in
       var ended = 0
       let runner = loop.createTask {
         try await loop.withLoopTaskGroup { group in
-          for _ in 0..<3 {
+          for number in 0..<3 {
             group.createTask {
               defer { ended += 1 }
-              try await loop.sleep(for: .seconds(1000))
+              try await hang(loop, cleaningUp: number * 3)
             }
           }
         }
@@ -136,6 +157,13 @@ import Testing
         #expect(await late.outcome.isCancellation)
       }
       #expect(!ran)
+      var wasCancelled = false
+      try await loop.withLoopTaskGroup(of: Void.self) { group in
+        group.cancel()
+        // Nobody awaits it, but the group.
+        group.createTask { wasCancelled = Task.isCancelled }
+      }
+      #expect(wasCancelled)
     }
   }
 
@@ -231,32 +259,41 @@ import Testing
     try runLoop { loop, _ in
       let good = loop.createTask { 1 }
       let slow = loop.createTask { () -> Int in
-        try await loop.sleep(for: .seconds(1000))
+        try await hang(loop, cleaningUp: 3)
         return 2
+      }
+      let slower = loop.createTask { () -> Int in
+        try await hang(loop, cleaningUp: 9)
+        return 3
       }
       let bad = loop.createTask { () -> Int in throw TestError(number: 6) }
       await #expect(throws: TestError(number: 6)) { _ = try await loop.gather([good, slow, bad]) }
       #expect(!slow.isDone)
-      let waiting = loop.createTask { try await loop.gather([good, slow]) }
+      let waiting = loop.createTask { try await loop.gather([good, slow, slower]) }
       try await loop.until { waiting.waiter != nil }
       waiting.cancel()
       #expect(await waiting.outcome.isCancellation)
-      #expect(slow.isCancelled)
+      #expect(slow.isCancelled && slower.isCancelled, "it has waited for their ends")
     }
   }
 
   @Test("wait(for:) tells the done from the pending, at the condition or the time, and cancels nothing")
   func waitFor() throws {
     try runLoop { loop, kernel in
-      let quick = loop.createTask { try await loop.sleep(for: .milliseconds(1)) }
+      let (first, second) = (Future<Void>(loop), Future<Void>(loop))
+      let quick = loop.createTask { try await first.value }
       let bad = loop.createTask {
-        try await loop.sleep(for: .milliseconds(3))
+        try await second.value
         throw TestError()
       }
       let never = loop.createTask { try await loop.sleep(for: .seconds(1000)) }
       let all = [quick, bad, never]
-      var (done, pending) = try await loop.wait(for: all, returnWhen: .firstCompleted)
+      loop.callLater(.milliseconds(1)) { try first.setResult(()) }
+      var (done, pending) = try await loop.wait(for: all, timeout: .seconds(1000), returnWhen: .firstCompleted)
       #expect(done.first === quick && done.count == 1 && pending.count == 2)
+      // The task that never ends has one; the limit of the wait has gone with it.
+      #expect(loop.core.timers.count == 1)
+      loop.callLater(.milliseconds(1)) { try second.setResult(()) }
       (done, pending) = try await loop.wait(for: all, returnWhen: .firstError)
       #expect(done.count == 2 && pending.first === never)
       (done, pending) = try await loop.wait(for: all, timeout: .milliseconds(1))
@@ -284,7 +321,27 @@ import Testing
       var order: [Int] = []
       for try await task in loop.asCompleted(tasks) { order.append(try await task.value) }
       #expect(order == [1, 2, 3])
+
+      let gate = Future<Void>(loop)
+      let late = loop.createTask { try await gate.value }
+      var iterator = loop.asCompleted([late]).makeAsyncIterator()
+      let waiting = loop.createTask { try await iterator.next() == nil }
+      try await loop.until { waiting.waiter != nil }
+      waiting.cancel()
+      #expect(await waiting.outcome.isCancellation)
+      try gate.setResult(())
+      let next = try await iterator.next()
+      #expect(next === late)
+      #expect(try await iterator.next() == nil)
     }
+  }
+}
+
+/// Hangs until it is cancelled, and then takes so many turns of the loop to clean up.
+private func hang(_ loop: EventLoop, cleaningUp turns: Int) async throws {
+  do { try await loop.sleep(for: .seconds(1000)) } catch {
+    await loop.createTask { try? await loop.turn(turns) }.waitRegardless()
+    throw error
   }
 }
 

@@ -177,20 +177,55 @@ import Testing
     }
   }
 
+  @Test("work that fails on its way out has failed, and not run out of time")
+  func failsOnItsWayOut() throws {
+    try runLoop { loop, _ in
+      _ = await #expect(throws: TestError(number: 2)) {
+        try await loop.withTimeout(.milliseconds(1)) {
+          do { try await loop.sleep(for: .seconds(1000)) } catch { throw TestError(number: 2) }
+        }
+      }
+    }
+  }
+
+  @Test("a limit that has expired is not moved any more")
+  func expiredForGood() throws {
+    try runLoop { loop, _ in
+      _ = await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.milliseconds(1)) { limit in
+          let deadline = limit.deadline
+          do { try await loop.sleep(for: .seconds(1000)) } catch {
+            limit.reschedule(after: .seconds(1000))
+            #expect(limit.isExpired && limit.deadline == deadline && loop.core.timers.count == 0)
+            throw error
+          }
+        }
+      }
+    }
+  }
+
   @Test("a ticker keeps its distances whatever the work takes, and tells what it missed")
   func ticker() throws {
     try runLoop { loop, kernel in
-      let start = loop.time
+      kernel.stopClock()
       var ticks: [Ticker.Tick] = []
-      for try await tick in loop.every(.milliseconds(4)) {
-        ticks.append(tick)
-        #expect(start.duration(to: loop.time) >= .milliseconds(4) * tick.number)
-        if tick.number == 2 { kernel.advanceClock(by: .milliseconds(13)) }
-        if ticks.count == 5 { break }
+      let ticking = loop.createTask {
+        for try await tick in loop.every(.milliseconds(4)) {
+          ticks.append(tick)
+          // The work takes its time.
+          kernel.advanceClock(by: .milliseconds(tick.number == 2 ? 13 : 1))
+        }
       }
-      #expect(ticks.first?.number == 1)
-      #expect(ticks[2].number >= 5 && ticks[2].missed == ticks[2].number - 3)
-      #expect(zip(ticks, ticks.dropFirst()).allSatisfy { $1.number == $0.number + $1.missed + 1 })
+      try await loop.turn()
+      try await loop.expect(after: .milliseconds(4), on: kernel) { ticks.count == 1 }
+      try await loop.expect(after: .milliseconds(3), on: kernel) { ticks.count >= 2 }
+      try await loop.until { ticks.count == 3 }
+      // It is the twenty-second millisecond.
+      try await loop.expect(after: .milliseconds(2), on: kernel) { ticks.count == 4 }
+      #expect(ticks.map(\.number) == [1, 2, 5, 6])
+      #expect(ticks.map(\.missed) == [0, 0, 2, 0])
+      ticking.cancel()
+      #expect(await ticking.outcome.isCancellation)
     }
   }
 }

@@ -202,4 +202,35 @@ struct PipeModeTests {
       if opensOnceMore { try writing.close() }
     }
   }
+
+  @Test("what a pipe was given is its own until its end, also where it works on another descriptor")
+  func claimsWhatItWasGiven() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.pipe.open()
+      kernel.enrol(reading)
+      let recorder = ReadRecorder()
+      _ = try await loop.connectReadPipe({ recorder }, reading)
+      #expect(kernel.count(of: .reopen) == 1)
+      #expect(throws: EventLoopError.descriptorInUse) { try loop.addReader(reading) {} }
+      recorder.transport.close()
+      try await loop.until { recorder.isLost }
+      try writing.close()
+    }
+  }
+
+  @Test("a report with nothing behind it does not have a blocking socket wait")
+  func blockingSocket() throws {
+    try runLoop { loop, kernel in
+      let (reading, writing) = try PipeKind.socketPair.open()
+      kernel.enrol(reading)
+      let recorder = ReadRecorder()
+      _ = try await loop.connectReadPipe({ recorder }, reading)
+      #expect(try !reading.isNonBlocking)
+      loop.readiness.watcher(of: reading)?.descriptorIsReady(.read)
+      #expect(recorder.calls == [.made])
+      recorder.transport.close()
+      try await loop.until { recorder.isLost }
+      try writing.close()
+    }
+  }
 }

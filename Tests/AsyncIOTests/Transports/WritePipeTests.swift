@@ -158,6 +158,17 @@ struct WritePipeTests {
     }
   }
 
+  @Test("an abort's error is what the end is told with")
+  func abortsWithError() throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await PipeKind.pipe.writer(loop, kernel)
+      recorder.transport.abort(IOError(.noSpace, "test"))
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls == [.made, .lost(.noSpace)])
+      #expect(try await peer.isAtEnd(on: loop))
+    }
+  }
+
   @Test("a write to a pipe without reader is an error, never a signal", arguments: PipeKind.watchingTheReader)
   func noSignal(_ kind: PipeKind) throws {
     try runLoop { loop, kernel in
