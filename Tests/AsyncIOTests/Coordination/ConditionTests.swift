@@ -5,7 +5,9 @@ import Testing
 
 @Suite struct ConditionTests {
   /// Tasks that wait for a notification, in order.
-  private func waiters(_ count: Int, _ condition: Condition, _ loop: EventLoop, _ woken: Boxed<[Int]>) -> [LoopTask<Void>] {
+  private func waiters(_ count: Int, _ condition: Condition, _ loop: EventLoop, _ woken: Boxed<[Int]>) -> [LoopTask<
+    Void
+  >] {
     (0..<count).map { number in
       loop.createTask(eager: true) {
         try await condition.withLock {
