@@ -117,7 +117,8 @@ public final class Broadcast<Element> {
   ///
   /// It is made for one task at a time, and belongs to its loop's thread.
   public final class Subscription: AsyncSequence {
-    private let broadcast: Broadcast
+    /// Nil only at the end.
+    private var broadcast: Broadcast!
     /// The number of what comes next.
     private var position: Int
 
@@ -127,9 +128,10 @@ public final class Broadcast<Element> {
     }
 
     deinit {
-      // The last reference may go wherever a task ends.
-      let left = LoopBound((broadcast: broadcast, position: position))
-      broadcast.loop.taskExecutor.door.perform { left.value.broadcast.leave(left.value.position) }
+      // The last reference may go wherever a task ends; that to the broadcast is moved to the loop's thread.
+      let (door, position) = (broadcast.loop.taskExecutor.door, position)
+      let left = HandOver(LoopBound(broadcast.take()))
+      door.perform { left.take()?.value?.leave(position) }
     }
 
     /// Receives what was sent next, and waits for it.

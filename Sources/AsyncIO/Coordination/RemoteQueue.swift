@@ -6,27 +6,11 @@
 /// producer on another thread is held back by a slow consumer on the loop, and the other way round.
 public struct RemoteQueue<Element: Sendable>: Sendable {
   private let loop: RemoteLoop
-  private let reference: Reference
-
-  /// Keeps the queue, which is the loop's to release.
-  private final class Reference: Sendable {
-    let queue: LoopBound<Queue<Element>>
-    let door: JobDoor
-
-    init(_ queue: Queue<Element>, _ door: JobDoor) {
-      self.queue = LoopBound(queue)
-      self.door = door
-    }
-
-    deinit {
-      let queue = queue
-      door.perform { withExtendedLifetime(queue) {} }
-    }
-  }
+  private let reference: LoopReference<Queue<Element>>
 
   init(_ queue: Queue<Element>, on loop: EventLoop) {
     self.loop = loop.remote
-    reference = Reference(queue, loop.taskExecutor.door)
+    reference = LoopReference(queue, loop.taskExecutor.door)
   }
 
   /// Adds an element, and waits before while the queue is full.
@@ -58,8 +42,7 @@ public struct RemoteQueue<Element: Sendable>: Sendable {
   ) async throws -> Success {
     // On its way to the loop a cancellation could be overtaken by the call.
     try Task.checkCancellation()
-    let queue = reference.queue
-    return try await loop.run { _ in try await body(queue.value) }
+    return try await loop.run { [reference] _ in try await body(reference.object) }
   }
 }
 

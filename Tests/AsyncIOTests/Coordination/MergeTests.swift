@@ -86,7 +86,7 @@ import Testing
         try await loop.turn(4)
         #expect(a.value <= fromA + 1 && b.value <= fromB + 1)
       }
-      #expect(fromA == 25 && fromB == 25, "they take turns")
+      #expect(abs(fromA - fromB) <= 2, "they take turns")
     }
   }
 
