@@ -37,6 +37,10 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let transportState = Code(description: "transportState")
     /// The executor was shut down, and takes no more work.
     public static let executorShutDown = Code(description: "executorShutDown")
+    /// The queue was shut down; so is a ``Watch``. asyncio's `QueueShutDown`.
+    public static let queueShutDown = Code(description: "queueShutDown")
+    /// The barrier was aborted or reset. asyncio's `BrokenBarrierError`.
+    public static let brokenBarrier = Code(description: "brokenBarrier")
     /// The system failed the loop: its poller, or a descriptor that it needs. The sentence has the system's error.
     public static let systemFailure = Code(description: "systemFailure")
   }
@@ -93,4 +97,8 @@ extension EventLoopError {
     .transportState, "the transport is closing, or its write side was ended")
   /// The executor was shut down, and takes no more work.
   public static let executorShutDown = EventLoopError(.executorShutDown, "the executor was shut down")
+  /// The queue was shut down; so is a ``Watch``. asyncio's `QueueShutDown`.
+  public static let queueShutDown = EventLoopError(.queueShutDown, "the queue was shut down")
+  /// The barrier was aborted or reset. asyncio's `BrokenBarrierError`.
+  public static let brokenBarrier = EventLoopError(.brokenBarrier, "the barrier was aborted or reset")
 }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import AsyncIO
+
+@Suite("Random walks with cancellations, beside a model: locks, semaphores, events, barriers")
+struct LockWalkTests {
+  @Test("a lock", arguments: WalkLength.seeds)
+  func lock(_ seed: UInt64) throws {
+    try runLoop(limits: WalkLength.limits) { loop, _ in
+      let lock = Lock(loop)
+      let walk = Walk<Int>(loop, seed)
+      var isHeld = false
+      var line: [Walk<Int>.Call] = []
+      walk.onCancel = { call in
+        guard let place = line.firstIndex(where: { $0 === call }) else { return }
+        line.remove(at: place)
+        call.expected = .cancelled
+      }
+      try await walk.run {
+        switch walk.number(below: 8) {
+        case 0...3:
+          walk.call({
+            try await lock.acquire()
+            return 1
+          }) { call in
+            if !isHeld {
+              isHeld = true
+              call.expected = .value(1)
+            } else if call.isCancelled {
+              call.expected = .cancelled
+            } else {
+              line.append(call)
+            }
+          }
+        case 4:
+          #expect(lock.tryAcquire() == !isHeld, "seed \(seed)")
+          isHeld = true
+        default:
+          guard isHeld else { return }
+          lock.release()
+          if line.isEmpty { isHeld = false } else { line.removeFirst().expected = .value(1) }
+        }
+      } check: {
+        lock.isLocked == isHeld ? nil : "isLocked is \(lock.isLocked)"
+      }
+    }
+  }
+
+  @Test("a semaphore", arguments: WalkLength.seeds, [false, true])
+  func semaphore(_ seed: UInt64, isBounded: Bool) throws {
+    try runLoop(limits: WalkLength.limits) { loop, _ in
+      let semaphore = isBounded ? BoundedSemaphore(loop, permits: 3) : Semaphore(loop, permits: 3)
+      let walk = Walk<Int>(loop, seed)
+      var permits = 3
+      var taken = 0
+      var line: [Walk<Int>.Call] = []
+      walk.onCancel = { call in
+        guard let place = line.firstIndex(where: { $0 === call }) else { return }
+        line.remove(at: place)
+        call.expected = .cancelled
+      }
+      try await walk.run {
+        switch walk.number(below: 8) {
+        case 0...3:
+          walk.call({
+            try await semaphore.acquire()
+            return 1
+          }) { call in
+            if permits > 0 {
+              permits -= 1
+              taken += 1
+              call.expected = .value(1)
+            } else if call.isCancelled {
+              call.expected = .cancelled
+            } else {
+              line.append(call)
+            }
+          }
+        case 4:
+          let isThere = permits > 0
+          #expect(semaphore.tryAcquire() == isThere, "seed \(seed)")
+          if isThere {
+            permits -= 1
+            taken += 1
+          }
+        default:
+          guard taken > 0 else { return }
+          semaphore.release()
+          if line.isEmpty {
+            taken -= 1
+            permits += 1
+          } else {
+            line.removeFirst().expected = .value(1)
+          }
+        }
+      } check: {
+        if semaphore.isLocked != (permits == 0) { return "isLocked is \(semaphore.isLocked)" }
+        return semaphore.availablePermits == permits ? nil : "\(semaphore.availablePermits) permits, not \(permits)"
+      }
+    }
+  }
+
+  @Test("an event", arguments: WalkLength.seeds)
+  func event(_ seed: UInt64) throws {
+    try runLoop(limits: WalkLength.limits) { loop, _ in
+      let event = Event(loop)
+      let walk = Walk<Int>(loop, seed)
+      var isSet = false
+      var line: [Walk<Int>.Call] = []
+      walk.onCancel = { call in
+        guard let place = line.firstIndex(where: { $0 === call }) else { return }
+        line.remove(at: place)
+        call.expected = .cancelled
+      }
+      try await walk.run {
+        switch walk.number(below: 8) {
+        case 0:
+          event.set()
+          isSet = true
+          for call in line { call.expected = .value(1) }
+          line.removeAll()
+        case 1...2:
+          event.clear()
+          isSet = false
+        default:
+          walk.call({
+            try await event.wait()
+            return 1
+          }) { call in
+            if isSet {
+              call.expected = .value(1)
+            } else if call.isCancelled {
+              call.expected = .cancelled
+            } else {
+              line.append(call)
+            }
+          }
+        }
+      } check: {
+        event.isSet == isSet ? nil : "isSet is \(event.isSet)"
+      }
+    }
+  }
+
+  @Test("a barrier", arguments: WalkLength.seeds)
+  func barrier(_ seed: UInt64) throws {
+    try runLoop(limits: WalkLength.limits) { loop, _ in
+      let walk = Walk<Int>(loop, seed)
+      let parties = walk.number(below: 5) + 1
+      let barrier = Barrier(loop, parties: parties)
+      var isBroken = false
+      var line: [Walk<Int>.Call] = []
+      walk.onCancel = { call in
+        guard let place = line.firstIndex(where: { $0 === call }) else { return }
+        line.remove(at: place)
+        call.expected = .cancelled
+      }
+      func end() {
+        for call in line { call.expected = .error(.brokenBarrier) }
+        line.removeAll()
+      }
+      try await walk.run {
+        switch walk.number(below: 24) {
+        case 0:
+          barrier.abort()
+          isBroken = true
+          end()
+        case 1...3:
+          barrier.reset()
+          isBroken = false
+          end()
+        default:
+          walk.call({ try await barrier.wait() }) { call in
+            if isBroken {
+              call.expected = .error(.brokenBarrier)
+            } else if line.count == parties - 1 {
+              for (position, other) in (line + [call]).enumerated() { other.expected = .value(position) }
+              line.removeAll()
+            } else if call.isCancelled {
+              call.expected = .cancelled
+            } else {
+              line.append(call)
+            }
+          }
+        }
+      } check: {
+        if barrier.isBroken != isBroken { return "isBroken is \(barrier.isBroken)" }
+        return barrier.waitingCount == line.count ? nil : "\(barrier.waitingCount) wait, not \(line.count)"
+      }
+    }
+  }
+}
