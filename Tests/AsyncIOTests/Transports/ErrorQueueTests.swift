@@ -79,9 +79,13 @@ struct ErrorQueueTests {
     try runLoop { loop, kernel in
       let closed = try await closedPort(loop, "127.0.0.1")
       let endpoint = try await loop.openEndpoint()
-      try #require(endpoint.transport.getExtraInfo(.socket)).setOption(
-        ErrorQueueTests.queuesErrors("127.0.0.1"), true)
-      endpoint.transport.sendTo("x", closed)
+      let socket = try #require(endpoint.transport.getExtraInfo(.socket))
+      try socket.setOption(ErrorQueueTests.queuesErrors("127.0.0.1"), true)
+      for _ in 0..<3 {
+        endpoint.transport.sendTo("x", closed)
+        // Taken away, so that the next call does not tell it: it stays in the queue.
+        _ = try socket.option(.pendingError)
+      }
       endpoint.onError = { _ in endpoint.transport.abort() }
       try await loop.until { endpoint.isLost }
       #expect(endpoint.calls == [.made, .error(.connectionRefused), .lost(nil)])
