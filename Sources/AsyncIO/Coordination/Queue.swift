@@ -226,7 +226,8 @@ public class Queue<Element> {
     putting.wakeAll(.failure(Queue.shutDown("put")))
     // They find nothing, which is the end.
     getting.wakeAll()
-    if dropped > 0 { finish(dropped) }
+    // Some may have been called done before they were taken.
+    if unfinished > 0 { finish(Swift.min(dropped, unfinished)) }
     withExtendedLifetime(elements) {}
   }
 

@@ -19,7 +19,7 @@ struct LockWalkTests {
       }
       try await walk.run {
         switch walk.number(below: 8) {
-        case 0...3:
+        case 0...2:
           walk.call({
             try await lock.acquire()
             return 1
@@ -33,7 +33,7 @@ struct LockWalkTests {
               line.append(call)
             }
           }
-        case 4:
+        case 3:
           #expect(lock.tryAcquire() == !isHeld, "seed \(seed)")
           isHeld = true
         default:
@@ -62,7 +62,7 @@ struct LockWalkTests {
       }
       try await walk.run {
         switch walk.number(below: 8) {
-        case 0...3:
+        case 0...2:
           walk.call({
             try await semaphore.acquire()
             return 1
@@ -77,7 +77,7 @@ struct LockWalkTests {
               line.append(call)
             }
           }
-        case 4:
+        case 3:
           let isThere = permits > 0
           #expect(semaphore.tryAcquire() == isThere, "seed \(seed)")
           if isThere {

@@ -155,6 +155,20 @@ import Testing
     }
   }
 
+  @Test("elements that were called done before they were taken do not keep join waiting after an immediate shutdown")
+  func doneTooEarly() throws {
+    try runLoop { loop, _ in
+      let queue = Queue<Int>(loop)
+      for number in 0..<3 { try await queue.put(number) }
+      queue.taskDone()
+      queue.taskDone()
+      let join = loop.createTask(eager: true) { try await queue.join() }
+      queue.shutdown(immediate: true)
+      try await join.value
+      try await queue.join()
+    }
+  }
+
   @Test("a task that was given an element before the shutdown has it", arguments: [false, true])
   func givenBeforeShutdown(immediate: Bool) throws {
     try runLoop { loop, _ in

@@ -107,7 +107,7 @@ struct QueueWalkTests {
       if immediate {
         let count = items.count
         items.removeAll()
-        finish(count)
+        finish(min(count, unfinished))
       }
     }
 

@@ -31,6 +31,22 @@ import Testing
       """
     ),
     (
+      "a queue's remote anywhere, and state that a lock's closure shares with its surroundings", .function,
+      """
+      let door = queue.remote
+      Task.detached { try await door.put(1) }
+      async let number = door.get()
+      var count = 0
+      let held = try await lock.withLock {
+        count += try await queue.get()
+        return counter
+      }
+      loop.createTask { for try await number in queue { count += number } }
+      held.value += count
+      print(try await number)
+      """
+    ),
+    (
       "mutable state that callbacks and tasks share", .function,
       """
       var count = 0

@@ -8,7 +8,8 @@ extension SnippetProgram {
     ("handle", "handle.cancel()"), ("timer", "timer.cancel()"), ("socket", "socket.close()"),
     ("datagrams", "datagrams.close()"), ("input", "input.close()"), ("output", "output.close()"),
     ("terminal", "terminal.close()"), ("subprocess", "subprocess.close()"), ("child", "try child.kill()"),
-    ("echo", "echo.count += 1"), ("context", "print(context)"),
+    ("echo", "echo.count += 1"), ("context", "print(context)"), ("lock", "lock.release()"),
+    ("queue", "queue.shutdown()"),
   ]
 
   static let allRejected = sentAway + runningLoop + tasks + concurrentUse + throughTheDoor + borrowedBytes + arguments

@@ -83,7 +83,8 @@ struct SnippetProgram: Sendable, CustomTestStringConvertible {
         _ server: Server, _ future: Future<Int>, _ handle: Handle, _ timer: TimerHandle, _ socket: Socket,
         _ datagrams: DatagramTransport, _ input: ReadPipeTransport, _ output: WritePipeTransport,
         _ terminal: TerminalTransport, _ subprocess: SubprocessTransport, _ child: ChildProcess,
-        _ echo: Echo, _ context: ExceptionContext, _ counter: Counter, _ keeper: Keeper, _ remote: RemoteLoop
+        _ echo: Echo, _ context: ExceptionContext, _ counter: Counter, _ keeper: Keeper, _ remote: RemoteLoop,
+        _ lock: Lock, _ queue: Queue<Int>
       ) async throws {
       \(code)
       }
