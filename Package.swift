@@ -112,6 +112,8 @@ let package = Package(
     .example("signal-handlers"),
     .example("cpu-bound", processPool: true),
     .example("supervisor"),
+    .example("port-forwarder"),
+    .example("worker-pool"),
     .example("tour", processPool: true, tls: true),
   ]
 )

@@ -41,9 +41,11 @@ extension EventLoop {
   ///
   /// ```swift
   /// try await loop.withServer(loop.startServer(port: 8080, serve)) { server in
-  ///   try await server.serveForever()
+  ///   try await server.waitClosed()
   /// }
   /// ```
+  ///
+  /// A ``Server/serveForever()`` in there closes the connections itself when it is cancelled, and leaves no time for them.
   ///
   /// - Parameters:
   ///   - server: the server, which may serve already.
