@@ -98,18 +98,28 @@ final class MergeRun<Element> {
     let unasked = sources
     sources = []
     for source in unasked { tasks.append(loop.createTask(name: "merge") { [sink] in await sink.drain(source) }) }
+    let outcome = await outcome()
+    if case .success(.some) = outcome { return try outcome.get() }
+    isOver = true
+    if case .failure = outcome { await endSources() }
+    tasks = []
+    return try outcome.get()
+  }
+
+  /// What comes next; nil at the end. (The optimiser of Swift 6.3 fails on ``next()`` with this written out in it.)
+  private func outcome() async -> Result<Element?, any Error> {
     do {
-      if let element = try await sink.line.next("merge") { return try element.get() }
-      if let error = sink.lateError { throw error }
-      isOver = true
-      tasks = []
-      return nil
+      if let element = try await sink.line.next("merge") { return element.map { $0 } }
+      if let error = sink.lateError { return .failure(error) }
+      return .success(nil)
     } catch {
-      isOver = true
-      for task in tasks { task.cancel() }
-      for task in tasks { await task.waitRegardless() }
-      throw error
+      return .failure(error)
     }
+  }
+
+  private func endSources() async {
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.waitRegardless() }
   }
 }
 
