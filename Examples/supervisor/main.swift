@@ -43,8 +43,8 @@ struct Supervisor {
     try? process.terminate()
     let killer = loop.callLater(patience) { try? process.kill() }
     defer { killer.cancel() }
-    // This task is cancelled, and may not wait any more; another one may.
-    let code = try await loop.createTask { try await process.wait() }.value
+    // This task is cancelled, and may not wait any more but in here.
+    let code = try await loop.withCancellationShield { try await process.wait() }
     print("process \(process.pid) was stopped: \(describe(code))")
   }
 

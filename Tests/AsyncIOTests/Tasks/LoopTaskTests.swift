@@ -189,6 +189,41 @@ import Testing
     }
   }
 
+  @Test("in a shield a task that is cancelled may wait, before the cancellation and after it")
+  func cancellationShield() throws {
+    try runLoop { loop, _ in
+      var log: [String] = []
+      let task = loop.createTask {
+        do {
+          try await loop.sleep(for: .seconds(1000))
+        } catch {
+          log.append("cancelled \(Task.isCancelled)")
+          let answer = try await loop.withCancellationShield {
+            log.append("cleans up \(!Task.isCancelled)")
+            try await loop.sleep(for: .milliseconds(1))
+            return 42
+          }
+          log.append("\(answer)")
+          await #expect(throws: TestError(number: 1)) {
+            try await loop.withCancellationShield { throw TestError(number: 1) }
+          }
+          throw error
+        }
+      }
+      let late = Future<Void>(loop)
+      let inside = loop.createTask { try await loop.withCancellationShield { try await late.value } }
+      try await loop.sleep(for: .zero)
+      task.cancel()
+      inside.cancel()
+      #expect(await task.outcome.isCancellation)
+      #expect(log == ["cancelled true", "cleans up true", "42"])
+      #expect(!inside.isDone)
+      try late.setResult(())
+      try await inside.value
+      #expect(loop.allTasks.count == 1)
+    }
+  }
+
   @Test("cancelled before it begins, a task begins and finds itself cancelled")
   func cancelledEarly() throws {
     try runLoop { loop, _ in
