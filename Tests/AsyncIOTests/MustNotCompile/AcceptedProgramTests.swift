@@ -11,6 +11,44 @@ import Testing
     #expect(errors == [])
   }
 
+  @Test(
+    "a program that copies both ways between two connections compiles, whatever the settings",
+    arguments: SnippetCompiler.DefaultIsolation.allCases, [false, true])
+  func copiesBothWays(isolation: SnippetCompiler.DefaultIsolation, staysWithCaller: Bool) async throws {
+    let source = """
+      import AsyncIO
+
+      func program() {
+        EventLoop.main { loop in
+          let (near, nearWriter) = try await loop.openConnection(host: "127.0.0.1", port: 1)
+          let (far, farWriter) = try await loop.openConnection(host: "127.0.0.1", port: 2)
+          _ = try await loop.gather(
+            { for try await chunk in near { try await farWriter.send(chunk) } },
+            { for try await chunk in far { try await nearWriter.send(chunk) } })
+        }
+      }
+
+      nonisolated(nonsending) func copy(_ reader: StreamReader, _ writer: StreamWriter) async throws {
+        for try await chunk in reader { try await writer.send(chunk) }
+        writer.writeEOF()
+      }
+
+      func sameInAGroup() {
+        EventLoop.main { loop in
+          let (near, nearWriter) = try await loop.openConnection(host: "127.0.0.1", port: 1)
+          let (far, farWriter) = try await loop.openConnection(host: "127.0.0.1", port: 2)
+          try await loop.withLoopTaskGroup { group in
+            group.createTask { try await copy(near, farWriter) }
+            group.createTask { try await copy(far, nearWriter) }
+          }
+        }
+      }
+      """
+    let errors = try await SnippetCompiler.shared.get()
+      .errors(in: source, isolation, staysWithCaller: staysWithCaller)
+    #expect(errors == [])
+  }
+
   @Test("what programs do compiles", arguments: SnippetCompiler.DefaultIsolation.allCases)
   func programs(isolation: SnippetCompiler.DefaultIsolation) async throws {
     let source = SnippetProgram.file(programs.map { ($0.code, $0.place) })

@@ -31,7 +31,7 @@ struct SnippetCompiler: Sendable {
     let moduleMaps = Set(build.matches(of: /"(-fmodule-map-file=[^"]*)"/).map { String($0.output.1) })
     flags =
       [
-        "-swift-version", "6", "-enable-upcoming-feature", "NonisolatedNonsendingByDefault",
+        "-swift-version", "6",
         "-I", folder.appending(path: "Modules").path(percentEncoded: false),
         "-module-cache-path", folder.appending(path: "ModuleCache").path(percentEncoded: false),
       ] + moduleMaps.sorted().flatMap { ["-Xcc", $0] }
@@ -41,8 +41,14 @@ struct SnippetCompiler: Sendable {
   ///
   /// As far as SIL: who may send what where is found out on the way there, which `-typecheck` does not go.
   ///
+  /// - Parameters:
+  ///   - source: the file's text.
+  ///   - isolation: what declarations that name none have.
+  ///   - staysWithCaller: whether async functions that name no isolation run where their caller does.
   /// - Returns: the compiler's errors, each in one line; none when it compiles.
-  func errors(in source: String, _ isolation: DefaultIsolation = .nonisolated) async throws -> [String] {
+  func errors(
+    in source: String, _ isolation: DefaultIsolation = .nonisolated, staysWithCaller: Bool = true
+  ) async throws -> [String] {
     let folder = FileManager.default.temporaryDirectory.appending(path: "snippet-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -51,7 +57,7 @@ struct SnippetCompiler: Sendable {
     let log = folder.appending(path: "log")
     try Data().write(to: log)
     let status = try await run(
-      flags + [
+      flags + (staysWithCaller ? ["-enable-upcoming-feature", "NonisolatedNonsendingByDefault"] : []) + [
         "-default-isolation", isolation.rawValue, "-diagnostic-style", "llvm", "-parse-as-library", "-emit-sil",
         "-o", "/dev/null", file.path(percentEncoded: false),
       ], log: FileHandle(forWritingTo: log))
