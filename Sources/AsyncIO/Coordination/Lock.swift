@@ -29,7 +29,8 @@ public final class Lock {
 
   /// Runs the closure with the lock held. asyncio's `async with lock`.
   ///
-  /// Where nobody holds the lock it neither suspends nor allocates. It is given back when the closure ends, however it does.
+  /// Where nobody holds the lock it neither suspends nor allocates; in code of the main actor the call may cost a hop. It is
+  /// given back when the closure ends, however it does.
   ///
   /// - Returns: what the closure returns.
   /// - Throws: what the closure throws; what ``acquire()`` does, and then the closure has not begun.

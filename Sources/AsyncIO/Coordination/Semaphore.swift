@@ -35,7 +35,7 @@ public class Semaphore {
 
   /// Runs the closure with a permit, which is given back when it ends. asyncio's `async with semaphore`.
   ///
-  /// Where there is a permit it neither suspends nor allocates.
+  /// Where there is a permit it neither suspends nor allocates; in code of the main actor the call may cost a hop.
   ///
   /// - Returns: what the closure returns.
   /// - Throws: what the closure throws; what ``acquire()`` does, and then the closure has not begun.
