@@ -12,7 +12,7 @@ extension EventLoop {
     case .remoteCall: callSite = nil
     case .job(let job, _):
       callSite = nil
-      task = core.tasks.task(job.taskIdentity).map { ($0.name, $0.callSite) }
+      task = core.tasks.context(job.taskIdentity).map { ($0.task.name, $0.task.callSite) }
     }
     let start = time
     core.tasks.lastBegun = nil

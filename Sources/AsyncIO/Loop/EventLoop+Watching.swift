@@ -51,7 +51,7 @@ extension EventLoop {
     _ descriptor: FileDescriptor, _ interest: Interest, _ method: StaticString, _ handle: Handle
   ) throws -> Handle {
     try checkOpen(method)
-    let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor, method)
+    let watcher = try ensureProgramWatcher(of: descriptor, method)
     do throws(Errno) {
       try watcher.setCallback(handle, interest)
     } catch {
@@ -61,25 +61,9 @@ extension EventLoop {
     return handle
   }
 
-  /// Suspends the task until a socket of the program's is ready.
-  ///
-  /// Throws when it is closed, detached or handed over meanwhile, be it between its readiness and the task's turn.
-  func waitUntilReady(_ socket: Socket, for interest: Interest, _ method: StaticString) async throws {
-    let descriptor = socket.descriptor
-    try await wait(method) { waiter in
-      do {
-        try socket.checkAfterWait(method)
-        let watcher = try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor, method)
-        try watcher.setWaiter(waiter, interest)
-        socket.addWait(waiter, method)
-      } catch let error as Errno {
-        release(descriptor)
-        waiter.resume(.failure(IOError(error, method.description, "descriptor \(descriptor.rawValue)")))
-      } catch {
-        waiter.resume(.failure(error))
-      }
-    }
-    try socket.checkAfterWait(method)
+  /// The program's own watcher of the descriptor, which is made when there is none.
+  func ensureProgramWatcher(of descriptor: FileDescriptor, _ method: StaticString) throws -> DescriptorWatcher {
+    try programWatcher(of: descriptor, method) ?? makeProgramWatcher(of: descriptor, method)
   }
 
   private func makeProgramWatcher(

@@ -2,7 +2,7 @@
 
 extension EventLoop {
   /// The clock of a loop: monotonic, unmoved by changes of the wall clock. A Swift `Clock`.
-  public struct Clock: Swift.Clock {
+  public struct Clock: Sendable {
     /// A moment on a loop's clock. Moments of different loops of a process share their origin.
     public struct Instant: InstantProtocol {
       /// Nanoseconds since the clock's origin, which is of no meaning.
@@ -32,17 +32,6 @@ extension EventLoop {
 
     /// The finest difference that the clock tells.
     public var minimumResolution: Duration { .nanoseconds(1) }
-
-    /// Suspends the task until the moment has come; on a loop's thread by that loop's timers.
-    ///
-    /// - Throws: `CancellationError` as soon as the task is cancelled.
-    public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
-      if let loop = EventLoop.running {
-        try await loop.sleep(until: deadline)
-      } else {
-        try await Task.sleep(for: now.duration(to: deadline), tolerance: tolerance)
-      }
-    }
   }
 }
 

@@ -1,25 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What the loop has to know of a task that runs on it.
-protocol RunningTask: AnyLoopTask {
+protocol RunningTask: AnyLoopTask, TaskContext {
   /// Where the registry keeps it; nil once it has ended.
   var slot: Int? { get set }
   /// What tells its native task from others; nil before it begins.
   var identity: UInt? { get set }
-  /// What it waits for; nil while it does not.
-  var waiter: Waiter? { get set }
-  /// Whether it was cancelled, and the loop's thread knows.
-  var isCancelRequested: Bool { get }
   /// Lets go of work that will not begin.
   func discard()
 }
+
+/// What a native task of the loop's is to it: a task, or a part of one that can be cancelled by itself.
+protocol TaskContext: AnyObject {
+  /// The task, or the one that this is a part of.
+  var task: any RunningTask { get }
+  /// What it waits for; nil while it does not.
+  var awaited: (any Cancellable)? { get set }
+}
+
+/// What a task waits for: it is told when the task is cancelled.
+protocol Cancellable: AnyObject {
+  /// - Returns: false when it is too late.
+  @discardableResult
+  func cancel() -> Bool
+}
+
+extension Waiter: Cancellable {}
 
 /// The tasks of a loop that have not ended.
 struct TaskRegistry {
   private var tasks: [(any RunningTask)?] = []
   private var freeSlots: [Int] = []
-  /// Those that have begun, by their native tasks.
-  private var byIdentity: [UInt: any RunningTask] = [:]
+  /// Those that have begun, and their parts, by their native tasks.
+  private var byIdentity: [UInt: any TaskContext] = [:]
   /// The last that has begun, for debug mode, which clears it.
   var lastBegun: (name: String?, callSite: CallSite)?
 
@@ -29,10 +42,16 @@ struct TaskRegistry {
   var running: [any RunningTask] { tasks.compactMap { $0 } }
 
   /// The task that the caller is in; nil in others than the loop's own, such as the children that one makes by `async let`.
-  var current: (any RunningTask)? { CurrentTask.identity.flatMap { byIdentity[$0] } }
+  var current: (any RunningTask)? { NativeTask.current.flatMap { byIdentity[$0.identity] }?.task }
 
-  /// The task with that native one.
-  func task(_ identity: UInt) -> (any RunningTask)? { byIdentity[identity] }
+  /// What the native task with that identity is to the loop; nil for tasks that are not the loop's own.
+  func context(_ identity: UInt) -> (any TaskContext)? { byIdentity[identity] }
+
+  /// Notes that a part of a task begins.
+  mutating func begin(_ part: any TaskContext, _ identity: UInt) { byIdentity[identity] = part }
+
+  /// Notes that a part of a task has ended.
+  mutating func end(_ identity: UInt) { byIdentity[identity] = nil }
 
   mutating func insert(_ task: any RunningTask) {
     if let free = freeSlots.popLast() {
@@ -46,7 +65,7 @@ struct TaskRegistry {
 
   /// Notes that the caller is the task.
   mutating func begin(_ task: any RunningTask) {
-    guard let identity = CurrentTask.identity else { return }
+    guard let identity = NativeTask.current?.identity else { return }
     task.identity = identity
     byIdentity[identity] = task
     lastBegun = (task.name, task.callSite)

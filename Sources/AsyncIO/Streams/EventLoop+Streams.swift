@@ -15,7 +15,8 @@ extension EventLoop {
     host: String, port: any ServicePort, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: any ServicePort)? = nil,
     happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     // Before the connection, so that a limit of no use costs none.
     let connection = try StreamConnection(self, limit: limit)
@@ -23,7 +24,7 @@ extension EventLoop {
       { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
       localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave, tls: tls,
       serverHostname: serverHostname, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
-    return (connection.reader, StreamWriter(transport, connection.flow))
+    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
   /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
@@ -31,13 +32,14 @@ extension EventLoop {
   /// - Throws: as ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
   public func openConnection(
     socket: Socket, limit: Int = StreamReader.defaultLimit, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createConnection(
       { connection }, socket: socket, tls: tls, serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
       shutdownTimeout: shutdownTimeout)
-    return (connection.reader, StreamWriter(transport, connection.flow))
+    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
   /// Listens on a host and port, and runs the handler as a task for each connection. asyncio's `start_server`.

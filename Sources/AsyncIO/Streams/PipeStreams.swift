@@ -26,10 +26,12 @@ extension EventLoop {
   /// - Parameter descriptor: the writing end, which is the writer's from now on as with ``connectWritePipe(_:_:)``.
   /// - Returns: the writer. Its ``StreamWriter/drain()`` throws once nobody reads any more.
   /// - Throws: as ``connectWritePipe(_:_:)``.
-  public func openWritePipe(_ descriptor: FileDescriptor) async throws -> StreamWriter {
+  public func openWritePipe(
+    _ descriptor: FileDescriptor, file: StaticString = #fileID, line: UInt = #line
+  ) async throws -> StreamWriter {
     let flow = StreamFlow(self)
     let (transport, _) = try await connectWritePipe({ WritePipeFlow(flow) }, descriptor)
-    return StreamWriter(transport, flow)
+    return StreamWriter(transport, flow, madeAt: CallSite(file, line))
   }
 }
 

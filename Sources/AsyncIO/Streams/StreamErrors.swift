@@ -13,6 +13,18 @@ public struct IncompleteReadError: Error, Hashable, Sendable, CustomStringConver
   }
 }
 
+/// The connection was closed because its writer was dropped, and so there is no more to read. Keep the writer as long as the
+/// reader is in use, and ``StreamWriter/close()`` it.
+public struct DroppedWriterError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Where the connection was opened; nil for a server's.
+  public let callSite: CallSite?
+
+  /// Says what happened, and where the writer was made.
+  public var description: String {
+    "the connection was closed because its writer\(callSite.map { ", made at \($0)," } ?? "") was dropped"
+  }
+}
+
 /// A separator did not come within the reader's limit. The bytes are still there. asyncio's `LimitOverrunError`.
 public struct LimitOverrunError: Error, Hashable, Sendable, CustomStringConvertible {
   /// How many bytes come before the separator, or hold none of it: so many must be read to get on.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Logging
 import SystemPackage
 
 /// What a writer waits for: the flow of one transport, as the transport's protocol is told of it. The heart of asyncio's
@@ -31,6 +32,15 @@ final class StreamFlow {
   func connectionLost(_ error: (any Error)?) {
     end = error.map { .failure($0) } ?? .success(())
     changes.wakeAll()
+  }
+
+  /// Closes the transport, since nobody can write to it any more.
+  func writerWasDropped(_ transport: any WriteTransport, madeAt callSite: CallSite?) {
+    let error = DroppedWriterError(callSite: callSite)
+    reader?.writerWasDropped(error)
+    // A server's handler drops its writer by coming to its end.
+    if loop.debug, !loop.isClosed, callSite != nil { EventLoop.log.warning("\(error); close() says that it is meant") }
+    transport.close()
   }
 
   /// Whether more may be written without waiting, and nothing has to be told about what was.

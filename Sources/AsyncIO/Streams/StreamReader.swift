@@ -15,6 +15,8 @@ public final class StreamReader {
   private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
   private var buffer = ReceiveBuffer()
   private var hasEnded = false
+  /// What reads throw at the end, when that is not the peer's doing.
+  private var cutOff: DroppedWriterError?
   private var failure: (any Error)?
   /// The task that waits for data; stays until that task runs again, so that nobody reads in between.
   private var waiter: Waiter?
@@ -63,6 +65,11 @@ public final class StreamReader {
   func connectionLost(_ error: (any Error)?) {
     source = nil
     if let error { setError(error) } else { feedEOF() }
+  }
+
+  /// The connection is closed by nobody's wish: what has arrived can be read, and then reads throw the error.
+  func writerWasDropped(_ error: DroppedWriterError) {
+    if !hasEnded { cutOff = error }
   }
 
   /// Where the bytes come from; nil for a reader that is fed by hand, and once the connection is lost. In asyncio the
@@ -178,7 +185,8 @@ public final class StreamReader {
   ///
   /// - Parameter maxBytes: negative, the default, reads everything up to the end of the stream, whatever the limit.
   /// - Returns: no bytes only at the end of the stream, or when none were asked for.
-  /// - Throws: `CancellationError`, and then nothing is lost; ``IOError`` when the connection broke.
+  /// - Throws: `CancellationError`, and then nothing is lost; ``IOError`` when the connection broke;
+  ///   ``DroppedWriterError`` at an end that came of the writer's being dropped.
   public func read(_ maxBytes: Int = -1) async throws -> [UInt8] {
     try begin("StreamReader.read")
     if maxBytes == 0 { return [] }
@@ -187,6 +195,7 @@ public final class StreamReader {
     } else {
       while buffer.isEmpty, !hasEnded { try await waitForData("StreamReader.read") }
     }
+    if hasEnded, let cutOff, maxBytes < 0 || buffer.isEmpty { throw cutOff }
     defer { afterTaking() }
     return maxBytes < 0 ? buffer.takeAll() : buffer.take(maxBytes)
   }
@@ -200,6 +209,7 @@ public final class StreamReader {
     try begin("StreamReader.readExactly")
     while buffer.count < count {
       if hasEnded {
+        if let cutOff { throw cutOff }
         throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
       }
       try await waitForData("StreamReader.readExactly")
@@ -229,7 +239,10 @@ public final class StreamReader {
       }
       searched = Swift.max(0, buffer.count + 1 - separator.count)
       guard searched <= limit else { throw LimitOverrunError(consumed: searched, isSeparatorFound: false) }
-      if hasEnded { throw IncompleteReadError(partial: buffer.takeAll(), expected: nil) }
+      if hasEnded {
+        if let cutOff { throw cutOff }
+        throw IncompleteReadError(partial: buffer.takeAll(), expected: nil)
+      }
       try await waitForData("StreamReader.readUntil")
     }
   }

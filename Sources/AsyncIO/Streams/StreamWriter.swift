@@ -3,22 +3,27 @@
 /// Writes a stream of bytes, with back-pressure by async calls. asyncio's `StreamWriter`.
 ///
 /// It comes from `openConnection`, `startServer` or `openWritePipe`, and belongs to its loop's thread. A connection or
-/// pipe whose writer is dropped is closed.
+/// pipe whose writer is dropped is closed: the reader then throws a ``DroppedWriterError`` where it would come to the end, and
+/// debug mode logs where the writer was made.
 public final class StreamWriter {
   /// The transport below. asyncio's `transport`.
   public let transport: any WriteTransport
   let flow: StreamFlow
+  /// Where the program made it; nil where the library did.
+  private let callSite: CallSite?
 
-  init(_ transport: any WriteTransport, _ flow: StreamFlow) {
+  init(_ transport: any WriteTransport, _ flow: StreamFlow, madeAt callSite: CallSite? = nil) {
     self.transport = transport
     self.flow = flow
+    self.callSite = callSite
   }
 
   deinit {
     // The last reference may go wherever a task ends.
-    let transport = LoopBound(transport)
-    flow.loop.taskExecutor.door.perform {
-      if !transport.value.isClosing { transport.value.close() }
+    let left = LoopBound((transport, flow))
+    flow.loop.taskExecutor.door.perform { [callSite] in
+      let (transport, flow) = left.value
+      if !transport.isClosing { flow.writerWasDropped(transport, madeAt: callSite) }
     }
   }
 

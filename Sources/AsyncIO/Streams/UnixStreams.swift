@@ -7,14 +7,15 @@ extension EventLoop {
   ///   ``EventLoopError`` `.invalidArgument` for a limit of zero or less.
   public func openUnixConnection(
     path: any SystemText, limit: Int = StreamReader.defaultLimit, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     // Before the connection, so that a limit of no use costs none.
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createUnixConnection(
       { connection }, path: path, tls: tls, serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
       shutdownTimeout: shutdownTimeout)
-    return (connection.reader, StreamWriter(transport, connection.flow))
+    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
   /// Makes reader and writer for a unix socket that is connected already. asyncio's `open_unix_connection` with `sock`.
@@ -23,13 +24,14 @@ extension EventLoop {
   ///   ``EventLoopError`` `.invalidArgument` for a limit of zero or less.
   public func openUnixConnection(
     socket: Socket, limit: Int = StreamReader.defaultLimit, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createUnixConnection(
       { connection }, socket: socket, tls: tls, serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
       shutdownTimeout: shutdownTimeout)
-    return (connection.reader, StreamWriter(transport, connection.flow))
+    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
   /// Listens on a unix socket, and runs the handler as a task for each connection. asyncio's `start_unix_server`.

@@ -47,17 +47,23 @@ final class Waiter {
   }
 
   /// Wakes the task with a `CancellationError`, after its arrangements were undone.
-  func cancel() {
+  ///
+  /// - Returns: false when it was woken before.
+  @discardableResult
+  func cancel() -> Bool {
     wasCancelled = true
-    end(CancellationError())
+    return end(CancellationError())
   }
 
   /// Wakes the task with an error, after its arrangements were undone.
-  func end(_ error: any Error) {
-    guard isSuspended else { return }
+  ///
+  /// - Returns: false when it was woken before.
+  @discardableResult
+  func end(_ error: any Error) -> Bool {
+    guard isSuspended else { return false }
     let undo = onCancel
     onCancel = nil
     undo?()
-    resume(.failure(error))
+    return resume(.failure(error))
   }
 }

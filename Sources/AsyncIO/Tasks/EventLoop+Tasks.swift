@@ -40,6 +40,11 @@ extension EventLoop {
     }
     core.capturesJob = true
     task.start(on: taskExecutor)
+    runCapturedJob()
+  }
+
+  /// Runs the first step of what was started since jobs are captured, up to its first suspension.
+  func runCapturedJob() {
     core.capturesJob = false
     if let (job, executor) = core.capturedJob.take() { run(job, on: executor) }
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import SystemPackage
 
 extension EventLoop {
   /// Suspends the calling task until the waiter is resumed. `begin` arranges for that, and may resume at once.
@@ -7,19 +8,19 @@ extension EventLoop {
   /// to be looked at in `begin`, which runs in one go with the suspension, and once more after the return.
   ///
   /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
-  /// throws `CancellationError`. A task of the loop's own has one handler of cancellation for its life, and notes here what it
-  /// waits for; the children that it makes by `async let`, and tasks from elsewhere, have one for each wait.
+  /// throws `CancellationError`. Whoever cancels a task of the loop's own tells it, so it only notes here what it waits for;
+  /// the children that it makes by `async let`, and tasks from elsewhere, have a handler of cancellation for each wait.
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try checkOpen(method)
-    guard let task = core.tasks.current else {
+    guard let current = NativeTask.current, let context = core.tasks.context(current.identity) else {
       try await waitAsForeigner(begin)
       return
     }
-    if task.isCancelRequested { throw CancellationError() }
+    if current.isCancelled { throw CancellationError() }
     let waiter = Waiter()
-    task.waiter = waiter
-    defer { task.waiter = nil }
+    context.awaited = waiter
+    defer { context.awaited = nil }
     try await waiter.suspend { begin(waiter) }
   }
 
@@ -34,5 +35,63 @@ extension EventLoop {
       // Whoever cancels may be on any thread; the waiter is the loop's.
       door.perform { cancellable.value.cancel() }
     }
+  }
+
+  /// Suspends the calling task until the other one has ended, which is cancelled when the caller is.
+  ///
+  /// - Returns: whether it was, before it had ended.
+  func waitForEnd(of task: any Cancellable, _ native: Task<Void, Never>) async -> Bool {
+    let link = CancellationLink(task)
+    if let current = NativeTask.current, let caller = core.tasks.context(current.identity) {
+      if current.isCancelled { link.cancel() }
+      caller.awaited = link
+      await native.value
+      caller.awaited = nil
+    } else {
+      let cancellable = LoopBound(link)
+      let door = taskExecutor.door
+      await withTaskCancellationHandler {
+        await native.value
+      } onCancel: {
+        door.perform { cancellable.value.cancel() }
+      }
+    }
+    return link.wasCancelled
+  }
+
+  /// Suspends the task until a socket of the program's is ready.
+  ///
+  /// Throws when it is closed, detached or handed over meanwhile, be it between its readiness and the task's turn.
+  func waitUntilReady(_ socket: Socket, for interest: Interest, _ method: StaticString) async throws {
+    let descriptor = socket.descriptor
+    try await wait(method) { waiter in
+      do {
+        try socket.checkAfterWait(method)
+        let watcher = try ensureProgramWatcher(of: descriptor, method)
+        try watcher.setWaiter(waiter, interest)
+        socket.addWait(waiter, method)
+      } catch let error as Errno {
+        release(descriptor)
+        waiter.resume(.failure(IOError(error, method.description, "descriptor \(descriptor.rawValue)")))
+      } catch {
+        waiter.resume(.failure(error))
+      }
+    }
+    try socket.checkAfterWait(method)
+  }
+}
+
+/// Passes the cancellation of a task on to one that it awaits, and remembers it.
+private final class CancellationLink: Cancellable {
+  private let task: any Cancellable
+  private(set) var wasCancelled = false
+
+  init(_ task: any Cancellable) { self.task = task }
+
+  @discardableResult
+  func cancel() -> Bool {
+    guard task.cancel() else { return false }
+    wasCancelled = true
+    return true
   }
 }

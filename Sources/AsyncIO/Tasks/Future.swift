@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// An outcome that is not there yet, whatever its type: what ``Future`` and ``LoopTask`` have in common.
-public protocol AnyFuture: AnyObject {
-  /// The loop that its callbacks run on.
-  var loop: EventLoop { get }
-  /// Whether it has an outcome. asyncio's `done`.
-  var isDone: Bool { get }
-  /// Whether its outcome is a `CancellationError`. asyncio's `cancelled`.
-  var isCancelled: Bool { get }
-  /// The error that it ended with; nil without one, and while there is no outcome. Counts as asking for it. asyncio's
-  /// `exception`.
-  var error: (any Error)? { get }
-  /// Cancels it. asyncio's `cancel`.
-  @discardableResult
-  func cancel() -> Bool
-  /// Calls back by `callSoon` once there is an outcome, or now that there is one.
-  func whenDone(_ callback: @escaping () throws -> Void)
-}
-
 /// A future that lets go of those who have waited long enough.
 protocol WatchedFuture: AnyFuture {
   /// Calls back as ``whenDone(_:)`` does, unless the watcher is forgotten before.
@@ -34,8 +16,14 @@ protocol WatchedFuture: AnyFuture {
 public class Future<Value>: AnyFuture, WatchedFuture {
   /// The loop that its callbacks run on.
   public final let loop: EventLoop
-  /// The outcome; nil while there is none.
-  private final var outcomeNow: Result<Value, any Error>?
+  // The outcome stands in fields of their own rather than in a `Result`, whose type would have to be looked up in each call of
+  // code that is not specialised for a value.
+  /// Whether there is an outcome.
+  private(set) final var hasOutcome = false
+  /// What it ended with, if it ended well.
+  private final var success: Value?
+  /// What it ended with, if it did not.
+  private(set) final var failure: (any Error)?
   /// Who is called back; with whoever may lose interest before, where there is such a one.
   private final var callbacks: [(watcher: AnyObject?, call: () throws -> Void)] = []
   /// Who awaits it; made for the first.
@@ -55,13 +43,13 @@ public class Future<Value>: AnyFuture, WatchedFuture {
     self.callSite = callSite
   }
 
-  deinit { reportUnreadError(of: "future") }
+  deinit { if hasUnreadError { reportUnreadError(of: "future") } }
 
   /// Tells the exception handler, at the end, of an error that nobody asked for.
-  final func reportUnreadError(of label: String, taskName: String? = nil) {
-    guard hasUnreadError, case .failure(let error) = outcomeNow, !loop.isClosed else { return }
+  final func reportUnreadError(of label: @autoclosure () -> String, taskName: String? = nil) {
+    guard hasUnreadError, let failure, !loop.isClosed else { return }
     hasUnreadError = false
-    var context = ExceptionContext(message: "the error of a \(label) was never retrieved", error: error)
+    var context = ExceptionContext(message: "the error of a \(label()) was never retrieved", error: failure)
     context.taskName = taskName
     context.callSite = callSite
     loop.callExceptionHandler(context)
@@ -73,27 +61,25 @@ public class Future<Value>: AnyFuture, WatchedFuture {
     return hasOutcome
   }
 
-  final var hasOutcome: Bool { outcomeNow != nil }
-
   /// Whether it was cancelled. asyncio's `cancelled`.
   public final var isCancelled: Bool {
     loop.checkThread("Future.isCancelled")
-    guard case .failure(let error) = outcomeNow else { return false }
-    return error is CancellationError
+    return failure is CancellationError
   }
 
   /// The outcome; nil while there is none. Counts as asking for the error. asyncio's `result` and `exception`.
   public final var result: Result<Value, any Error>? {
     loop.checkThread("Future.result")
-    hasUnreadError = false
-    return outcomeNow
+    guard hasOutcome else { return nil }
+    return Result { try taken() }
   }
 
   /// The error that it ended with; nil without one, and while there is no outcome. Counts as asking for it. asyncio's
   /// `exception`.
   public final var error: (any Error)? {
-    guard case .failure(let error) = result else { return nil }
-    return error
+    loop.checkThread("Future.error")
+    hasUnreadError = false
+    return failure
   }
 
   /// Sets the value. asyncio's `set_result`.
@@ -102,7 +88,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   ///   set; `.closed` on a closed loop.
   public func setResult(_ value: Value) throws(EventLoopError) {
     try loop.checkOpen("Future.setResult")
-    guard finish(.success(value)) else { throw .invalidState }
+    guard succeed(value) else { throw .invalidState }
   }
 
   /// Sets the error. asyncio's `set_exception`.
@@ -110,7 +96,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   /// - Throws: as ``setResult(_:)``.
   public func setError(_ error: any Error) throws(EventLoopError) {
     try loop.checkOpen("Future.setError")
-    guard finish(.failure(error)) else { throw .invalidState }
+    guard fail(error) else { throw .invalidState }
   }
 
   /// Ends it with a `CancellationError`. asyncio's `cancel`.
@@ -119,21 +105,47 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   @discardableResult
   public func cancel() -> Bool {
     loop.checkThread("Future.cancel")
-    return finish(.failure(CancellationError()))
+    return fail(CancellationError())
   }
 
-  /// Sets the outcome, calls back and wakes.
+  /// Ends it well.
   ///
-  /// - Returns: false when there was one already.
-  final func finish(_ result: Result<Value, any Error>) -> Bool {
-    guard outcomeNow == nil else { return false }
-    outcomeNow = result
-    if case .failure(let error) = result, !(error is CancellationError) { hasUnreadError = true }
-    let scheduled = callbacks
-    callbacks.removeAll()
-    for callback in scheduled { schedule(callback.call) }
-    gate?.wakeAll()
+  /// - Returns: false when it had ended before.
+  final func succeed(_ value: Value) -> Bool {
+    guard !hasOutcome else { return false }
+    success = value
+    tell()
     return true
+  }
+
+  /// Ends it with an error.
+  ///
+  /// - Returns: false when it had ended before.
+  final func fail(_ error: any Error) -> Bool {
+    guard !hasOutcome else { return false }
+    failure = error
+    hasUnreadError = !(error is CancellationError)
+    tell()
+    return true
+  }
+
+  /// Calls back and wakes, now that there is an outcome.
+  private final func tell() {
+    hasOutcome = true
+    if !callbacks.isEmpty {
+      let scheduled = callbacks
+      callbacks.removeAll()
+      for callback in scheduled { schedule(callback.call) }
+    }
+    gate?.wakeAll()
+  }
+
+  /// The outcome, which must be there. Counts as asking for the error.
+  final func taken() throws -> Value {
+    hasUnreadError = false
+    if let failure { throw failure }
+    guard let success else { misuse("a future woke its waiters without an outcome") }
+    return success
   }
 
   /// Calls back by `callSoon` once there is an outcome, or now that there is one. asyncio's `add_done_callback`.
@@ -169,9 +181,9 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   /// - Throws: the error that was set; `CancellationError` when the future or the task is cancelled.
   public final var value: Value {
     get async throws {
+      loop.checkThread("Future.value")
       if !hasOutcome { try await waitUntilDone() }
-      guard let result else { misuse("a future woke its waiters without an outcome") }
-      return try result.get()
+      return try taken()
     }
   }
 

@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A task of a loop, whatever its type.
-public protocol AnyLoopTask: AnyFuture {
-  /// The name that it was given, for logs and debuggers. asyncio's `get_name`.
-  var name: String? { get }
-  /// Where it was made.
-  var callSite: CallSite { get }
-}
-
 /// Async work on a loop: a ``Future`` that a closure's result is the outcome of. asyncio's `Task`.
 ///
 /// It is made by ``EventLoop/createTask(name:eager:file:line:_:)`` or a ``LoopTaskGroup``, and belongs to its loop's thread, as
@@ -17,7 +9,7 @@ public protocol AnyLoopTask: AnyFuture {
 /// Awaiting its ``Future/value`` makes the awaiting task responsible for it: cancelling that one cancels this one, and waits
 /// for its end. ``EventLoop/shield(_:)`` stops that. An error that nobody asks for goes to the exception handler once the task
 /// is released.
-public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask {
+public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask, Cancellable {
   /// The name that it was given. asyncio's `get_name`.
   public let name: String?
   /// Its work, until it begins.
@@ -28,9 +20,9 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask 
   var slot: Int?
   /// What tells its native task from others; nil before it begins.
   var identity: UInt?
+  var task: any RunningTask { self }
   /// What it waits for; nil while it does not, or waits for something of somebody else's.
-  var waiter: Waiter?
-  private(set) var isCancelRequested = false
+  var awaited: (any Cancellable)?
   /// Told at once when it has ended, by whoever is responsible for it.
   var onEnd: (() -> Void)?
 
@@ -52,26 +44,21 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask 
     // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
     // prefers the loop's executor, which runs its jobs on the loop's thread.
     let bound = LoopBound(self)
-    let door = executor.door
-    native = Task(name: name, executorPreference: executor) {
-      // One handler for the task's whole life: what it waits for at the moment is the loop's to know.
-      await withTaskCancellationHandler {
-        await bound.value.run()
-      } onCancel: {
-        // Whoever cancels may be on any thread; the task is the loop's.
-        door.perform { bound.value.wasCancelled() }
-      }
-    }
+    native = Task(name: name, executorPreference: executor) { await bound.value.run() }
   }
 
   private func run() async {
     guard let body = body.take() else { misuse("a task began twice") }
     loop.core.tasks.begin(self)
-    let result: Result<Success, any Error>
-    do { result = .success(try await body()) } catch { result = .failure(error) }
-    // It stays itself while others hear of its end.
-    loop.core.tasks.remove(self)
-    _ = finish(result)
+    do {
+      let value = try await body()
+      // It stays itself while others hear of its end.
+      loop.core.tasks.remove(self)
+      _ = succeed(value)
+    } catch {
+      loop.core.tasks.remove(self)
+      _ = fail(error)
+    }
     let onEnd = onEnd.take()
     onEnd?()
     loop.core.onTaskEnd?(self)
@@ -80,10 +67,8 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask 
   /// Lets go of work that will not begin.
   func discard() { body = nil }
 
-  private func wasCancelled() {
-    isCancelRequested = true
-    waiter?.cancel()
-  }
+  /// Has what it waits for end. Its native task was cancelled before, so that no other wait begins.
+  func interrupt() { awaited?.cancel() }
 
   // MARK: Its future
 
@@ -97,6 +82,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask 
     loop.checkThread("LoopTask.cancel")
     guard !hasOutcome else { return false }
     native?.cancel()
+    interrupt()
     return true
   }
 
@@ -117,18 +103,15 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask 
   /// Suspends the calling task until this one has ended. Cancellation flows down: it cancels this one, and is thrown once
   /// this one has ended, unless that ended with an error of its own.
   override func waitUntilDone() async throws {
-    if loop.core.tasks.current === self {
+    try loop.checkOpen("LoopTask.value")
+    guard let native else { misuse("LoopTask.value: the task was not started") }
+    guard loop.core.tasks.current !== self else {
       throw EventLoopError(.invalidState, "LoopTask.value: a task cannot await itself")
     }
-    do {
-      try await super.waitUntilDone()
-    } catch let cancellation as CancellationError {
-      cancel()
-      await waitRegardless()
-      // An error of its own is news; everything else the one that awaits has no use for any more.
-      if let error, !(error is CancellationError) { throw error }
-      throw cancellation
-    }
+    guard await loop.waitForEnd(of: self, native) else { return }
+    // An error of its own is news; everything else the one that awaits has no use for any more.
+    if let failure, !(failure is CancellationError) { throw failure }
+    throw CancellationError()
   }
 
   /// Awaits the outcome, and only that ends when the caller is cancelled.

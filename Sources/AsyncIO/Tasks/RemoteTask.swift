@@ -41,7 +41,12 @@ public struct RemoteTask<Success>: Sendable {
   }
 
   /// Cancels the task, from any thread. asyncio's `loop.call_soon_threadsafe(task.cancel)`.
-  public func cancel() { native?.cancel() }
+  public func cancel() {
+    // At once, so that the task sees it even while it does not wait.
+    native?.cancel()
+    let reference = reference
+    reference.door.perform { reference.task.interrupt() }
+  }
 }
 
 extension RemoteTask where Success: Sendable {

@@ -38,7 +38,7 @@ extension EventLoop {
     if let debug = configuration.debug { loop.debug = debug }
     let isOnMain = LoopAdoption.isOnMain
     if isOnMain {
-      let isProcessOurs = !CurrentTask.exists
+      let isProcessOurs = NativeTask.current == nil
       LoopAdoption.adopt(isProcessOurs ? configuration.adoption : min(configuration.adoption, .mainActor))
     }
     return try loop.runMain(

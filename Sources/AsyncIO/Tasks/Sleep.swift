@@ -7,21 +7,35 @@ extension EventLoop {
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled.
   public func sleep(for duration: Duration) async throws {
-    try await sleep(until: time.advanced(by: duration))
+    try await sleep(until: duration > .zero ? time.advanced(by: duration) : nil)
   }
 
   /// Suspends the task until a moment of the loop's clock, never for less.
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled.
   public func sleep(until deadline: Clock.Instant) async throws {
+    try await sleep(until: deadline > time ? deadline : nil)
+  }
+
+  @inline(__always)
+  private func sleep(until deadline: Clock.Instant?) async throws {
     try await wait("sleep") { waiter in
-      if deadline <= time {
-        let handle = callSoon { waiter.resume() }
-        waiter.onCancel = { handle.cancel() }
-      } else {
-        let handle = callAt(deadline) { waiter.resume() }
-        waiter.onCancel = { handle.cancel() }
-      }
+      let handle: Handle =
+        if let deadline { callAt(deadline) { waiter.resume() } } else { callSoon { waiter.resume() } }
+      waiter.onCancel = { handle.cancel() }
+    }
+  }
+}
+
+extension EventLoop.Clock: Swift.Clock {
+  /// Suspends the task until the moment has come; on a loop's thread by that loop's timers.
+  ///
+  /// - Throws: `CancellationError` as soon as the task is cancelled.
+  public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
+    if let loop = EventLoop.running {
+      try await loop.sleep(until: deadline)
+    } else {
+      try await Task.sleep(for: now.duration(to: deadline), tolerance: tolerance)
     }
   }
 }

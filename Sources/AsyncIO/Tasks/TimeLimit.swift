@@ -12,31 +12,47 @@ public struct TimeoutError: Error, Equatable, CustomStringConvertible {
 /// A time limit of a scope, which may be moved. asyncio's `Timeout`.
 ///
 /// It comes from ``EventLoop/withTimeout(_:file:line:_:)-(_,_,_,(TimeLimit)->R)``, and belongs to its loop's thread.
-public final class TimeLimit {
-  private unowned let loop: EventLoop
-  let callSite: CallSite
-  /// What is cancelled at the end of the time; nil once the scope is left.
-  private var task: (any AnyLoopTask)?
+public final class TimeLimit: TaskContext, Cancellable {
+  private let loop: EventLoop
+  /// What opened the scope, and waits for its end.
+  private let caller: any TaskContext
+  /// What the scope's work waits for; nil while it does not.
+  var awaited: (any Cancellable)?
+  /// The work, until it begins.
+  private var body: ((TimeLimit) async throws -> Void)?
+  /// What runs the work, to be cancelled by itself; nil before it begins, and once it has ended.
+  private var native: NativeTask?
+  /// What the work has thrown.
+  private(set) var failure: (any Error)?
   private var timer: TimerHandle?
   /// When it expires; nil for never. asyncio's `when`.
   public private(set) var deadline: EventLoop.Clock.Instant?
   /// Whether it has expired. asyncio's `expired`.
   public private(set) var isExpired = false
+  private var isOver = false
 
-  init(_ loop: EventLoop, _ callSite: CallSite) {
+  init(_ loop: EventLoop, _ caller: any TaskContext, _ body: @escaping (TimeLimit) async throws -> Void) {
     self.loop = loop
-    self.callSite = callSite
+    self.caller = caller
+    self.body = body
   }
 
-  func begin(_ task: any AnyLoopTask, _ deadline: EventLoop.Clock.Instant?) {
-    self.task = task
-    reschedule(at: deadline)
-  }
+  /// The task that the scope is a part of.
+  var task: any RunningTask { caller.task }
 
-  func end() {
-    task = nil
-    timer?.cancel()
-    timer = nil
+  /// Runs the work, in a native task of its own.
+  func run() async {
+    guard let body = body.take(), let native = NativeTask.current else {
+      misuse("the work of a time limit began twice")
+    }
+    self.native = native
+    loop.core.tasks.begin(self, native.identity)
+    do { try await body(self) } catch { failure = error }
+    loop.core.tasks.end(native.identity)
+    self.native = nil
+    caller.awaited = nil
+    isOver = true
+    timer.take()?.cancel()
   }
 
   /// Has it expire at another time; nil for never. asyncio's `reschedule`.
@@ -44,10 +60,10 @@ public final class TimeLimit {
   /// Does nothing once it has expired, or its scope was left.
   public func reschedule(at deadline: EventLoop.Clock.Instant?) {
     loop.checkThread("TimeLimit.reschedule")
-    guard task != nil, !isExpired else { return }
+    guard !isOver, !isExpired else { return }
     timer?.cancel()
     self.deadline = deadline
-    timer = deadline.map { loop.callAt($0) { [unowned self] in expire() } }
+    timer = deadline.map { loop.callAt($0) { self.expire() } }
   }
 
   /// Has it expire in so long from now.
@@ -55,74 +71,111 @@ public final class TimeLimit {
 
   private func expire() {
     timer = nil
-    guard let task else { return }
     isExpired = true
-    task.cancel()
+    cancel()
+  }
+
+  @discardableResult
+  func cancel() -> Bool {
+    guard let native else { return false }
+    native.cancel()
+    awaited?.cancel()
+    return true
   }
 }
 
 extension EventLoop {
+  // What only the caller knows, the type of the result, is dealt with there, and the rest without it: code that is not
+  // specialised for a type asks the runtime for it again and again, which took a fifth of the whole. And each closure around
+  // another is one more await.
+
   /// Runs the closure, and cancels it when it takes longer than that. asyncio's `timeout` and `wait_for`.
   ///
-  /// The closure runs as a task, which begins at once and is awaited: nothing of it is left afterwards. Limits nest, and each
-  /// throws for itself alone. A closure that is done in the very tick in which the time is over is done.
+  /// The closure runs as a part of the calling task, begins at once, and is awaited: nothing of it is left afterwards. Limits
+  /// nest, and each throws for itself alone. A closure that is done in the very tick in which the time is over is done.
   ///
   /// - Throws: ``TimeoutError`` when the time is over and the closure was ended by that; `CancellationError` when the caller was
   ///   cancelled, be it in the same tick; else what the closure throws.
+  @inlinable
   public func withTimeout<R>(
     _ duration: Duration, file: StaticString = #fileID, line: UInt = #line, _ body: @escaping () async throws -> R
   ) async throws -> R {
-    try await limited(until: time.advanced(by: duration), CallSite(file, line)) { _ in try await body() }
+    var result: R?
+    try await limit(until: time.advanced(by: duration), file, line) { _ in result = try await body() }
+    return result!
   }
 
   /// The same for a closure that may move the limit.
   ///
   /// - Throws: as ``withTimeout(_:file:line:_:)-(_,_,_,()->R)``.
+  @inlinable
   public func withTimeout<R>(
     _ duration: Duration, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping (TimeLimit) async throws -> R
   ) async throws -> R {
-    try await limited(until: time.advanced(by: duration), CallSite(file, line), body)
+    var result: R?
+    try await limit(until: time.advanced(by: duration), file, line) { result = try await body($0) }
+    return result!
   }
 
   /// Runs the closure, and cancels it when it is not done by then; nil for no limit, as long as the closure sets none. asyncio's
   /// `timeout_at`.
   ///
   /// - Throws: as ``withTimeout(_:file:line:_:)-(_,_,_,()->R)``.
+  @inlinable
   public func withDeadline<R>(
     _ deadline: Clock.Instant?, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping () async throws -> R
   ) async throws -> R {
-    try await limited(until: deadline, CallSite(file, line)) { _ in try await body() }
+    var result: R?
+    try await limit(until: deadline, file, line) { _ in result = try await body() }
+    return result!
   }
 
   /// The same for a closure that may move the limit.
   ///
   /// - Throws: as ``withTimeout(_:file:line:_:)-(_,_,_,()->R)``.
+  @inlinable
   public func withDeadline<R>(
     _ deadline: Clock.Instant?, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping (TimeLimit) async throws -> R
   ) async throws -> R {
-    try await limited(until: deadline, CallSite(file, line), body)
+    var result: R?
+    try await limit(until: deadline, file, line) { result = try await body($0) }
+    return result!
   }
 
-  private func limited<R>(
-    until deadline: Clock.Instant?, _ callSite: CallSite, _ body: @escaping (TimeLimit) async throws -> R
-  ) async throws -> R {
+  /// Runs the work as a child of the calling task that can be cancelled by itself.
+  @usableFromInline
+  func limit(
+    until deadline: Clock.Instant?, _ file: StaticString, _ line: UInt,
+    _ body: @escaping (TimeLimit) async throws -> Void
+  ) async throws {
     try checkOpen("withTimeout")
-    try Task.checkCancellation()
-    let limit = TimeLimit(self, callSite)
-    let task = makeTask(name: nil, callSite) { try await body(limit) }
-    // Before it begins, since it may move the limit in its first step.
-    limit.begin(task, deadline)
-    begin(task, eager: true)
-    defer { limit.end() }
-    do {
-      return try await task.value
-    } catch let cancellation as CancellationError {
-      // What came from outside is for those outside, in the same tick as well.
-      if limit.isExpired, !Task.isCancelled { throw TimeoutError(callSite: callSite) }
-      throw cancellation
+    guard let current = NativeTask.current, !current.isCancelled else { throw CancellationError() }
+    guard let caller = core.tasks.context(current.identity) else {
+      // A child of somebody else's task might run anywhere.
+      try await createTask(eager: true, file: file, line: line) {
+        try await self.limit(until: deadline, file, line, body)
+      }
+      .value
+      return
     }
+    let limit = TimeLimit(self, caller, body)
+    // Before the work begins, since it may move the limit in its first step.
+    limit.reschedule(at: deadline)
+    caller.awaited = limit
+    // The work stays on the thread: a child task inherits the preference for the loop's executor.
+    let bound = LoopBound(limit)
+    core.capturesJob = true
+    async let end: Void = bound.value.run()
+    runCapturedJob()
+    await end
+    guard let failure = limit.failure else { return }
+    // What came from outside is for those outside, in the same tick as well.
+    if failure is CancellationError, limit.isExpired, !current.isCancelled {
+      throw TimeoutError(callSite: CallSite(file, line))
+    }
+    throw failure
   }
 }

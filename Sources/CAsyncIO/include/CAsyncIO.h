@@ -8,6 +8,13 @@
 
 #include "CAsyncIOSpawn.h"
 
+/// The task that the calling thread runs a step of; NULL outside of tasks. An entry point of Swift's runtime, to which the
+/// standard library's closure costs five times as much as all else that an await asks about its task.
+void *casyncio_current_task(void);
+/// Whether a task was cancelled, and cancels one. The task must not have ended.
+int casyncio_task_is_cancelled(void *task);
+void casyncio_cancel_task(void *task);
+
 #if defined(__linux__)
 #include <stdint.h>
 #include <sys/epoll.h>

@@ -216,7 +216,7 @@ import Testing
       let flow = StreamFlow(loop)
       flow.pauseWriting()
       let draining = loop.createTask { try await flow.drain(recorder.transport) }
-      try await loop.until { draining.waiter != nil }
+      try await loop.until { draining.awaited != nil }
       flow.resumeWriting()
       flow.connectionLost(nil)
       try await draining.value

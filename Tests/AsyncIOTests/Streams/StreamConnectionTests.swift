@@ -193,7 +193,7 @@ import Testing
       let reader = try await connect()
       #expect(dropped == nil)
       #expect(try await peer.receiveToEnd(loop) == octets("bye"))
-      #expect(try await reader.read() == [])
+      await #expect(throws: DroppedWriterError.self) { try await reader.read() }
       #expect(kernel.openDescriptors.isDisjoint(with: [ours.rawValue]))
       peer.close()
     }

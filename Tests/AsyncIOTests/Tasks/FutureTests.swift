@@ -115,8 +115,8 @@ import Testing
       let future = Future<Int>(loop)
       func giveUp() async throws -> WeakWaiter {
         let task = loop.createTask { try await future.value }
-        try await loop.until { task.waiter != nil }
-        let waiter = WeakWaiter(waiter: task.waiter)
+        try await loop.until { task.awaited != nil }
+        let waiter = WeakWaiter(waiter: task.awaited)
         task.cancel()
         #expect(await task.outcome.isCancellation)
         return waiter
@@ -137,7 +137,7 @@ import Testing
       for _ in 0..<3 { _ = try await loop.wait(for: [future], timeout: .microseconds(1)) }
       let waiting = loop.createTask { try await loop.wait(for: [future]).done.count }
       let other = loop.createTask { try await loop.wait(for: [future]).done.count }
-      try await loop.until { waiting.waiter != nil && other.waiter != nil }
+      try await loop.until { waiting.awaited != nil && other.awaited != nil }
       waiting.cancel()
       #expect(await waiting.outcome.isCancellation)
       #expect(future.callbackCount == 2)
@@ -148,7 +148,7 @@ import Testing
   }
 
   private struct WeakWaiter {
-    weak var waiter: Waiter?
+    weak var waiter: (any Cancellable)?
   }
 
   @Test("cancelling a task that awaits ends that await alone")

@@ -31,6 +31,36 @@ import Testing
     }
   }
 
+  @Test("a task that cancels its native task sees it in its next wait")
+  func cancelsItself() throws {
+    try runLoop { loop, _ in
+      let task = loop.createTask {
+        withUnsafeCurrentTask { $0?.cancel() }
+        try await loop.sleep(for: .seconds(1000))
+      }
+      #expect(await task.outcome.isCancellation)
+    }
+  }
+
+  @Test("a task that had ended when its waiter was cancelled hands over its value")
+  func endedBefore() throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      let worker = loop.createTask { try await future.value }
+      var top: LoopTask<Int>?
+      worker.addDoneCallback { _ in }
+      let waiting = loop.createTask { try await worker.value }
+      top = waiting
+      try await loop.until { waiting.awaited != nil }
+      // It ends first, and the one that waits has not run when it is cancelled.
+      worker.onEnd = { top?.cancel() }
+      try future.setResult(4)
+      #expect(try await waiting.value == 4)
+      #expect(!worker.isCancelled)
+      top = nil
+    }
+  }
+
   @Test("cancelling who awaits a task cancels it, waits for its end, and then throws")
   func flowsDown() throws {
     try runLoop { loop, _ in
@@ -51,7 +81,7 @@ import Testing
           throw error
         }
       }
-      try await loop.until { loop.allTasks.count == 4 && worker.waiter != nil && top.waiter != nil }
+      try await loop.until { loop.allTasks.count == 4 && worker.awaited != nil && top.awaited != nil }
       top.cancel()
       #expect(await top.outcome.isCancellation)
       #expect(log == ["cancelled", "cleaned up", "top"])
@@ -67,7 +97,7 @@ import Testing
         do { try await loop.sleep(for: .seconds(1000)) } catch { throw TestError(number: 3) }
       }
       let awaiting = loop.createTask { try await failing.value }
-      try await loop.until { awaiting.waiter != nil }
+      try await loop.until { awaiting.awaited != nil }
       awaiting.cancel()
       #expect(await awaiting.outcome.failure as? TestError == TestError(number: 3))
 
@@ -76,7 +106,7 @@ import Testing
         return 7
       }
       let other = loop.createTask { try await stubborn.value }
-      try await loop.until { other.waiter != nil }
+      try await loop.until { other.awaited != nil }
       other.cancel()
       #expect(await other.outcome.isCancellation)
       #expect(try await stubborn.value == 7)
@@ -90,7 +120,7 @@ import Testing
       let task = loop.createTask { try await gate.value }
       let caller = loop.createTask { try await loop.shield(task) }
       let other = loop.createTask { try await loop.shield { try await gate.value + 1 } }
-      try await loop.until { caller.waiter != nil && other.waiter != nil }
+      try await loop.until { caller.awaited != nil && other.awaited != nil }
       caller.cancel()
       other.cancel()
       #expect(await caller.outcome.isCancellation)

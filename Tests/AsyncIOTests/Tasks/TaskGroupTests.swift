@@ -199,7 +199,7 @@ import Testing
         let waiting = group.createTask { ran.append(1) }
         let given = group.createTask { ran.append(2) }
         let last = group.createTask { ran.append(3) }
-        try await loop.until { given.waiter != nil && last.waiter != nil }
+        try await loop.until { given.awaited != nil && last.awaited != nil }
         waiting.cancel()
         try gate.setResult(())
         // In the very tick in which the place is handed over.
@@ -270,7 +270,7 @@ import Testing
       await #expect(throws: TestError(number: 6)) { _ = try await loop.gather([good, slow, bad]) }
       #expect(!slow.isDone)
       let waiting = loop.createTask { try await loop.gather([good, slow, slower]) }
-      try await loop.until { waiting.waiter != nil }
+      try await loop.until { waiting.awaited != nil }
       waiting.cancel()
       #expect(await waiting.outcome.isCancellation)
       #expect(slow.isCancelled && slower.isCancelled, "it has waited for their ends")
@@ -301,7 +301,7 @@ import Testing
       (done, pending) = try await loop.wait(for: [LoopTask<Void>]())
       #expect(done.isEmpty && pending.isEmpty)
       let waiting = loop.createTask { _ = try await loop.wait(for: [never]) }
-      try await loop.until { waiting.waiter != nil }
+      try await loop.until { waiting.awaited != nil }
       waiting.cancel()
       #expect(await waiting.outcome.isCancellation)
       #expect(!never.isDone)
@@ -326,7 +326,7 @@ import Testing
       let late = loop.createTask { try await gate.value }
       var iterator = loop.asCompleted([late]).makeAsyncIterator()
       let waiting = loop.createTask { try await iterator.next() == nil }
-      try await loop.until { waiting.waiter != nil }
+      try await loop.until { waiting.awaited != nil }
       waiting.cancel()
       #expect(await waiting.outcome.isCancellation)
       try gate.setResult(())

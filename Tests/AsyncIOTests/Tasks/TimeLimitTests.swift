@@ -61,6 +61,94 @@ import Testing
     }
   }
 
+  @Test("what runs under a limit is a part of the calling task, to its end and no longer")
+  func partOfItsTask() throws {
+    try runLoop { loop, _ in
+      let task = loop.createTask(name: "limited") { () -> Bool in
+        let outside = loop.currentTask
+        let count = loop.allTasks.count
+        let inside = try await loop.withTimeout(.seconds(100)) {
+          try await loop.withDeadline(nil) {
+            let before = loop.currentTask === outside
+            try await loop.sleep(for: .zero)
+            return before && loop.currentTask === outside && loop.allTasks.count == count
+          }
+        }
+        return inside && loop.currentTask === outside
+      }
+      #expect(try await task.value)
+      let other = loop.createTask { () async throws -> Void in
+        try await loop.withTimeout(.seconds(100)) { try await loop.sleep(for: .seconds(1000)) }
+      }
+      try await loop.until { other.awaited != nil }
+      other.cancel()
+      #expect(await other.outcome.isCancellation)
+      #expect(other.awaited == nil)
+    }
+  }
+
+  @Test("a task that awaits itself under a limit is told, rather than left to wait")
+  func awaitsItself() throws {
+    try runLoop { loop, _ in
+      var own: LoopTask<Void>?
+      let task = loop.createTask { () async throws -> Void in
+        try await loop.withTimeout(.seconds(100)) { if let own { try await own.value } }
+      }
+      own = task
+      await #expect(throws: EventLoopError.invalidState) { try await task.value }
+      own = nil
+    }
+  }
+
+  @Test("work that answers a cancellation of its caller with a value has that value returned")
+  func answersCancellation() throws {
+    try runLoop { loop, _ in
+      let task = loop.createTask {
+        let value = try await loop.withTimeout(.seconds(100)) {
+          do { try await loop.sleep(for: .seconds(1000)) } catch {}
+          return 5
+        }
+        #expect(Task.isCancelled)
+        return value
+      }
+      try await loop.until { task.awaited != nil }
+      task.cancel()
+      #expect(try await task.value == 5)
+      #expect(loop.core.timers.count == 0)
+    }
+  }
+
+  @Test("a child by async let has limits as well, and their cancellation flows down", arguments: [true, false])
+  func inChildTask(_ cancelled: Bool) throws {
+    try runLoop { loop, _ in
+      var log: [String] = []
+      func limited(_ bound: LoopBound<(EventLoop, (String) -> Void)>) async throws {
+        let (loop, note) = bound.value
+        do {
+          try await loop.withTimeout(cancelled ? .seconds(100) : .milliseconds(1)) {
+            try await loop.sleep(for: .seconds(1000))
+          }
+        } catch {
+          note("\(type(of: error))")
+          throw error
+        }
+      }
+      let bound = LoopBound((loop, { (text: String) in log.append(text) }))
+      let task = loop.createTask {
+        async let child: Void = limited(bound)
+        try await child
+      }
+      if cancelled {
+        try await loop.until { loop.core.timers.count == 2 }
+        task.cancel()
+      }
+      let error = await thrown { try await task.value }
+      #expect(cancelled ? error is CancellationError : error is TimeoutError)
+      #expect(log == [cancelled ? "CancellationError" : "TimeoutError"])
+      #expect(loop.core.timers.count == 0)
+    }
+  }
+
   @Test("limits nest, and each throws for itself", arguments: [true, false])
   func nested(_ innerFirst: Bool) throws {
     try runLoop { loop, _ in
