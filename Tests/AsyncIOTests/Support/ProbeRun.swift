@@ -4,6 +4,16 @@ import Testing
 
 @testable import AsyncIO
 
+/// A program of this package, which is built together with the tests.
+func builtProgram(_ name: String) throws -> URL {
+  // Beside the test bundle, or beside the program that runs it.
+  let places =
+    [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
+    + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+  let candidates = places.map { $0.appendingPathComponent(name) }
+  return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) }, "no \(name) was built")
+}
+
 /// What a run of the probe, whose source is among the fixtures, has printed, and how it ended.
 struct ProbeRun {
   var lines: [String]
@@ -11,24 +21,12 @@ struct ProbeRun {
   var status: Int32
   var wasKilledBy: Int32?
 
-  /// The program.
-  static var probe: URL {
-    get throws {
-      // Beside the test bundle, or beside the program that runs it.
-      let places =
-        [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
-        + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-      let candidates = places.map { $0.appendingPathComponent("MainThreadProbe") }
-      return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
-    }
-  }
-
   /// Runs the probe to its end; sends it a signal when it prints the line, as often as it does.
   static func run(
     _ arguments: String..., interruptAt lines: Set<String> = [], by signal: Int32 = SIGINT
   ) async throws -> ProbeRun {
     let process = Process()
-    process.executableURL = try probe
+    process.executableURL = try builtProgram("MainThreadProbe")
     process.arguments = arguments
     let output = Pipe()
     process.standardOutput = output
