@@ -28,7 +28,7 @@ struct Crawler: ParsableCommand {
   }
 
   func run() throws {
-    guard let url = URL(string: start) else { return }
+    guard let url = URL(string: start)?.page else { return }
     try EventLoop.run { loop in
       let crawl = Crawl(
         loop: loop, site: url, tasks: tasks, limit: .seconds(limit), retries: retries, most: pages)

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
+extension URL {
+  /// The page that it leads to, written in one way: the place in the page is left out, and a site's own page is `/`.
+  var page: URL? {
+    guard var parts = URLComponents(url: absoluteURL, resolvingAgainstBaseURL: false) else { return nil }
+    parts.fragment = nil
+    if parts.path.isEmpty { parts.path = "/" }
+    return parts.url
+  }
+}
+
 extension Response {
   /// Where it leads: the target of a redirection, or the links in a page.
   func links(from base: URL) -> [URL] {
     let targets = location.map { [$0] } ?? (isHTML && status == 200 ? hrefs : [])
-    return targets.compactMap { target in
-      guard let url = URL(string: target, relativeTo: base)?.absoluteURL,
-        var parts = URLComponents(url: url, resolvingAgainstBaseURL: false)
-      else { return nil }
-      // A place in a page is no page of its own.
-      parts.fragment = nil
-      if parts.path.isEmpty { parts.path = "/" }
-      return parts.url
-    }
+    return targets.compactMap { URL(string: $0, relativeTo: base)?.page }
   }
 
   /// What follows `href=` in quotes: no parser of HTML, and good enough for most of it.

@@ -11,7 +11,8 @@ func builtProgram(_ name: String) throws -> URL {
     [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
     + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
   let candidates = places.map { $0.appendingPathComponent(name) }
-  return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) }, "no \(name) was built")
+  return try #require(
+    candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) }, "no \(name) was built")
 }
 
 /// What a run of the probe, whose source is among the fixtures, has printed, and how it ended.
@@ -21,12 +22,15 @@ struct ProbeRun {
   var status: Int32
   var wasKilledBy: Int32?
 
+  /// The program.
+  static var probe: URL { get throws { try builtProgram("MainThreadProbe") } }
+
   /// Runs the probe to its end; sends it a signal when it prints the line, as often as it does.
   static func run(
     _ arguments: String..., interruptAt lines: Set<String> = [], by signal: Int32 = SIGINT
   ) async throws -> ProbeRun {
     let process = Process()
-    process.executableURL = try builtProgram("MainThreadProbe")
+    process.executableURL = try probe
     process.arguments = arguments
     let output = Pipe()
     process.standardOutput = output
