@@ -114,6 +114,8 @@ let package = Package(
     .example("supervisor"),
     .example("port-forwarder"),
     .example("worker-pool"),
+    .example("crawler", argumentParser: true),
+    .example("graceful-server"),
     .example("tour", processPool: true, tls: true),
   ]
 )

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A computation on the loop itself, in a pool of threads and in a pool of processes, and how late the loop's timers are
-// meanwhile: `swift run -c release cpu-bound`.
+// meanwhile: `swift run -c release cpu-bound`, with how far to count the primes if need be.
 import AsyncIO
 import AsyncIOProcessPool
 
@@ -21,7 +21,7 @@ struct Primes: ProcessJob {
 
 @main
 struct CPUBound {
-  static let job = Primes(limit: 1_500_000)
+  static let job = Primes(limit: CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1_500_000)
 
   static func main() throws {
     // In a worker process this does not return.

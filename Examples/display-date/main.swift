@@ -5,6 +5,7 @@ import Foundation
 
 func displayDate(until end: EventLoop.Clock.Instant, _ loop: EventLoop) {
   print(Date.now)
+  fflush(nil)
   if loop.time.advanced(by: .seconds(1)) < end {
     loop.callLater(.seconds(1)) { displayDate(until: end, loop) }
   } else {

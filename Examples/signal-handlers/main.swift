@@ -14,4 +14,5 @@ for signal in [Signal.interrupt, .terminate] {
 }
 
 print("The loop runs until you press Ctrl-C, or send SIGINT or SIGTERM to process \(getpid()).")
+fflush(nil)
 try loop.runForever()

@@ -23,16 +23,16 @@ struct Supervisor {
     while true {
       let start = loop.time
       let process = try await loop.createSubprocessExec(program, arguments)
-      print("started \(program) as process \(process.pid)")
+      say("started \(program) as process \(process.pid)")
       do {
         let code = try await process.wait()
-        print("process \(process.pid) ended: \(describe(code))")
+        say("process \(process.pid) ended: \(describe(code))")
       } catch {
         try await stop(process)
         throw error
       }
       if start.duration(to: loop.time) >= healthyAfter { pause = firstPause }
-      print("next start in \(pause)")
+      say("next start in \(pause)")
       try await loop.sleep(for: pause)
       pause = min(pause * 2, longestPause)
     }
@@ -45,12 +45,18 @@ struct Supervisor {
     defer { killer.cancel() }
     // This task is cancelled, and may not wait any more but in here.
     let code = try await loop.withCancellationShield { try await process.wait() }
-    print("process \(process.pid) was stopped: \(describe(code))")
+    say("process \(process.pid) was stopped: \(describe(code))")
   }
 
   private func describe(_ code: Int32) -> String {
     code < 0 ? "\(Signal(rawValue: -code))" : "exit status \(code)"
   }
+}
+
+/// Prints at once, also into a pipe.
+func say(_ text: String) {
+  print(text)
+  fflush(nil)
 }
 
 guard let program = command.first else {

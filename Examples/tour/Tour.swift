@@ -9,6 +9,8 @@ struct Tour {
   static let chapters = [
     Chapter(title: "Callbacks and timers", steps: callbackSteps),
     Chapter(title: "Tasks", steps: taskSteps),
+    Chapter(title: "Tasks that belong together", steps: structureSteps),
+    Chapter(title: "Tasks that wait for one another", steps: coordinationSteps),
     Chapter(title: "TCP", steps: connectionSteps),
     Chapter(title: "TLS", steps: tlsSteps),
     Chapter(title: "Datagrams", steps: datagramSteps),
@@ -18,9 +20,13 @@ struct Tour {
     Chapter(title: "When things end", steps: endingSteps),
   ]
 
+  /// The argument that makes it another program, which a step runs.
+  static let waitingProgram = "wait-to-be-ended"
+
   static func main() throws {
     // In a worker process of the tour's own pool this does not return.
     ProcessPoolExecutor.serveIfWorker(Triangle.self)
+    if CommandLine.arguments.dropFirst() == [waitingProgram] { waitToBeEnded() }
     let report = Report()
     let failures = try EventLoop.run { loop in
       report.title("A tour of AsyncIO: one loop, one thread, real sockets and timers")

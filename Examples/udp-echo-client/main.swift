@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Sends a datagram, and waits for one that comes back: udp-echo-client [PORT].
 import AsyncIO
 
 final class EchoClientProtocol: DatagramProtocol {
@@ -30,8 +31,10 @@ final class EchoClientProtocol: DatagramProtocol {
   func connectionLost(_ error: (any Error)?) throws { try isOver.setResult(()) }
 }
 
+let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 9999
+
 EventLoop.main { loop in
   let (_, client) = try await loop.createDatagramEndpoint(
-    { EchoClientProtocol(loop, sending: "Hello World!") }, remoteAddress: ("127.0.0.1", 9999))
+    { EchoClientProtocol(loop, sending: "Hello World!") }, remoteAddress: ("127.0.0.1", port))
   try await client.isOver.value
 }

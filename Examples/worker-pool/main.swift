@@ -14,6 +14,7 @@ func work(_ loop: EventLoop, _ commands: Queue<String>) async throws {
     let (output, _) = try await process.communicate()
     let code = process.returnCode ?? 0
     print("\(command): \(code == 0 ? "" : "status \(code) ")\(String(decoding: output ?? [], as: UTF8.self))")
+    fflush(nil)
     commands.taskDone()
   }
 }

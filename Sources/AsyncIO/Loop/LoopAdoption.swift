@@ -37,6 +37,9 @@ enum LoopAdoption {
     if adoption == .all {
       _createExecutors(factory: AdoptedExecutors.self)
     } else {
+      // Who asks for one of the runtime's executors first has it put all of them in place, MainActor's too: that is not to
+      // happen after ours.
+      _ = Task.defaultExecutor
       _createExecutors(factory: AdoptedMainActor.self)
     }
   }

@@ -19,9 +19,9 @@ final class LoopCore {
   private let tasksCell = UncheckedCell(TaskRegistry())
   /// Called when a task has ended, while somebody waits for that.
   var onTaskEnd: ((any RunningTask) -> Void)?
-  /// Whether the next job is the first of an eager task, to be run now rather than queued.
-  var capturesJob = false
-  var capturedJob: (UnownedJob, JobExecutor)?
+  /// The step of an eager task that is expected, to be run now rather than queued.
+  private var eagerStep = EagerStep.none
+  private var capturedJob: (UnownedJob, JobExecutor)?
   /// The memory of messages that were taken, for the mailbox to use again; always empty.
   private(set) var spareMessages: [Mailbox.Message] = []
   static let spareLimit = 1000
@@ -99,12 +99,45 @@ final class LoopCore {
   }
 
   func schedule(_ job: UnownedJob, _ executor: JobExecutor) {
-    if capturesJob {
-      capturesJob = false
-      capturedJob = (job, executor)
-    } else {
-      schedule(.job(job, executor))
+    switch eagerStep {
+    case .first: break
+    case .ofTask(let task) where job.taskIdentity == task: break
+    default: return schedule(.job(job, executor))
     }
+    eagerStep = .none
+    capturedJob = (job, executor)
+  }
+
+  enum EagerStep {
+    case none
+    /// That of the task which is being made: no other job can come before it.
+    case first
+    /// That by which the task, known by its identity, goes over to another executor: nothing else can have it go on while it
+    /// runs.
+    case ofTask(UInt)
+  }
+
+  /// Has the first step of the task that is started next be kept for ``runEagerSteps(_:run:)``.
+  ///
+  /// - Returns: what was expected so far, since an eager task may start others.
+  func expectEagerStart() -> EagerStep {
+    let outer = eagerStep
+    eagerStep = .first
+    return outer
+  }
+
+  /// Runs the task that was started, up to its first suspension.
+  ///
+  /// A closure that is an actor's, as MainActor's, takes two more steps: over to the actor's executor, and back at its end. There
+  /// are no more, so that a task which goes to and fro for ever holds up nobody.
+  func runEagerSteps(_ outer: EagerStep, run: (UnownedJob, JobExecutor) -> Void) {
+    defer { eagerStep = outer }
+    for _ in 0..<3 {
+      guard let (job, executor) = capturedJob.take() else { return }
+      eagerStep = .ofTask(job.taskIdentity)
+      run(job, executor)
+    }
+    if let (job, executor) = capturedJob.take() { schedule(.job(job, executor)) }
   }
 
   func schedule(_ job: UnownedJob, _ executor: JobExecutor, deadline: Int64) {

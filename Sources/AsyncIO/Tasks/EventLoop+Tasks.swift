@@ -9,7 +9,8 @@ extension EventLoop {
   /// - Parameters:
   ///   - name: for logs and debuggers.
   ///   - eager: whether it begins at once, and runs to its first suspension before this returns. Where the loop does not
-  ///     run, and so nothing can, it begins as others do. asyncio's `eager_start`.
+  ///     run, and so nothing can, it begins as others do; so does a closure of MainActor's where that has not been adopted
+  ///     (``Configuration/adoption-swift.property``). asyncio's `eager_start`.
   ///   - file: where the call is.
   ///   - line: where the call is.
   ///   - body: the work.
@@ -38,15 +39,14 @@ extension EventLoop {
       task.start(on: taskExecutor)
       return
     }
-    core.capturesJob = true
+    let outer = core.expectEagerStart()
     task.start(on: taskExecutor)
-    runCapturedJob()
+    runEagerSteps(outer)
   }
 
-  /// Runs the first step of what was started since jobs are captured, up to its first suspension.
-  func runCapturedJob() {
-    core.capturesJob = false
-    if let (job, executor) = core.capturedJob.take() { run(job, on: executor) }
+  /// Runs what was started since an eager start is expected, up to its first suspension.
+  func runEagerSteps(_ outer: LoopCore.EagerStep) {
+    core.runEagerSteps(outer) { job, executor in run(job, on: executor) }
   }
 
   /// The task that the caller is in; nil in a callback, and in tasks that are not the loop's own, such as the children that

@@ -167,9 +167,9 @@ extension EventLoop {
     caller.awaited = limit
     // The work stays on the thread: a child task inherits the preference for the loop's executor.
     let bound = LoopBound(limit)
-    core.capturesJob = true
+    let outer = core.expectEagerStart()
     async let end: Void = bound.value.run()
-    runCapturedJob()
+    runEagerSteps(outer)
     await end
     guard let failure = limit.failure else { return }
     // What came from outside is for those outside, in the same tick as well.

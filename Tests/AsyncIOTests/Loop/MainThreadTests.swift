@@ -72,6 +72,22 @@ import Testing
     #expect(run.status == 0)
   }
 
+  @Test(
+    "an eager task of MainActor's begins at once and runs to its first suspension, from a task, a callback and another one",
+    arguments: ["all", "mainActor"])
+  func eagerMainActorTasks(_ adoption: String) async throws {
+    let run = try await ProbeRun.run("eagerTasks", adoption)
+    #expect(
+      run.lines == [
+        "from a task begins", "from a task was started", "from a task goes on",
+        "from a callback begins", "from a callback was started", "next callback", "from a callback goes on",
+        "outer begins", "inner begins", "inner was started", "outer waits", "outer was started", "inner goes on",
+        "outer ends",
+        "without a wait it is done: true", "and so is one that throws: true, true", "done",
+      ])
+    #expect(run.status == 0)
+  }
+
   @Test("the body's error comes out of run on the main thread too")
   func bodyThrows() async throws {
     let run = try await ProbeRun.run("throws")

@@ -67,6 +67,50 @@ import Testing
     }
   }
 
+  @Test("waitClosed returns once every handler has, though none has closed its writer and no client has left")
+  func forgetfulHandlers() throws {
+    try runLoop { loop, _ in
+      var handled = 0
+      let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, _ in handled += 1 }
+      var clients: [(reader: StreamReader, writer: StreamWriter)] = []
+      for _ in 0..<3 { clients.append(try await loop.openConnection(host: "127.0.0.1", port: server.port)) }
+      try await loop.until { handled == 3 }
+      server.close()
+      try await server.waitClosed()
+      #expect(server.connectionCount == 0)
+      for client in clients { #expect(try await client.reader.read() == []) }
+    }
+  }
+
+  @Test("a handler that closes its own server answers all the same, as others do, and waitClosed waits for them")
+  func closedByHandler() throws {
+    try runLoop { loop, _ in
+      var server: Server?
+      var ended: [String] = []
+      let listening = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+        let line = try await reader.readLine()
+        if line == octets("stop\n") { server?.close() }
+        try await loop.turn()
+        try await writer.send(line)
+        ended.append(String(decoding: line.dropLast(), as: UTF8.self))
+      }
+      server = listening
+      let (slow, slowWriter) = try await loop.openConnection(host: "127.0.0.1", port: listening.port)
+      let (quick, quickWriter) = try await loop.openConnection(host: "127.0.0.1", port: listening.port)
+      try await loop.until { listening.connectionCount == 2 }
+      try await quickWriter.send("stop\n")
+      try await loop.until { listening.sockets.isEmpty }
+      let waiting = loop.createTask(eager: true) { try await listening.waitClosed() }
+      #expect(try await quick.readLine() == octets("stop\n"))
+      #expect(!waiting.isDone)
+      try await slowWriter.send("late\n")
+      #expect(try await slow.readLine() == octets("late\n"))
+      try await waiting.value
+      #expect(ended == ["stop", "late"])
+      server = nil
+    }
+  }
+
   @Test("a handler that hands its writer on keeps its connection")
   func handlerHandsOn() throws {
     var kept: StreamWriter?

@@ -4,6 +4,17 @@ import Testing
 
 @testable import AsyncIO
 
+/// A program of this package, which is built together with the tests.
+func builtProgram(_ name: String) throws -> URL {
+  // Beside the test bundle, or beside the program that runs it.
+  let places =
+    [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
+    + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+  let candidates = places.map { $0.appendingPathComponent(name) }
+  return try #require(
+    candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) }, "no \(name) was built")
+}
+
 /// What a run of the probe, whose source is among the fixtures, has printed, and how it ended.
 struct ProbeRun {
   var lines: [String]
@@ -12,16 +23,7 @@ struct ProbeRun {
   var wasKilledBy: Int32?
 
   /// The program.
-  static var probe: URL {
-    get throws {
-      // Beside the test bundle, or beside the program that runs it.
-      let places =
-        [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
-        + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-      let candidates = places.map { $0.appendingPathComponent("MainThreadProbe") }
-      return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
-    }
-  }
+  static var probe: URL { get throws { try builtProgram("MainThreadProbe") } }
 
   /// Runs the probe to its end; sends it a signal when it prints the line, as often as it does.
   static func run(

@@ -207,6 +207,39 @@ import Testing
     }
   }
 
+  @Test(
+    "a limit swallows no cancellation that comes as its work is done: a task that waits again and again ends",
+    arguments: 0..<6)
+  func cancellationAtTheEndOfWork(_ turns: Int) throws {
+    try runLoop { loop, _ in
+      let queue = Queue<Int>(loop)
+      let task = loop.createTask {
+        while true { _ = try await loop.withTimeout(.seconds(1000)) { try await queue.get() } }
+      }
+      try await loop.turn()
+      #expect(queue.tryPut(1))
+      // Before the work knows that it is done, before its scope does, and after both.
+      for _ in 0..<turns { try await loop.sleep(for: .zero) }
+      task.cancel()
+      try await loop.until("it ends") { task.isDone }
+      #expect(await task.outcome.isCancellation)
+    }
+  }
+
+  @Test("a limit that its caller's cancellation ends leaves the error of work that fails then", arguments: 0..<4)
+  func errorAsTheCallerIsCancelled(_ turns: Int) throws {
+    try runLoop { loop, _ in
+      let future = Future<Int>(loop)
+      let task = loop.createTask { try await loop.withTimeout(.seconds(1000)) { try await future.value } }
+      try await loop.turn()
+      try future.setError(TestError(number: 3))
+      for _ in 0..<turns { try await loop.sleep(for: .zero) }
+      task.cancel()
+      // The error came first.
+      await #expect(throws: TestError(number: 3)) { try await task.value }
+    }
+  }
+
   @Test("work that is done in the tick in which the time is over is done")
   func doneInOneTick() throws {
     try runLoop { loop, _ in

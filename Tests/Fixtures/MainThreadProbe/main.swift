@@ -200,6 +200,7 @@ case "upgrade":
 case "threads": try threads(CommandLine.arguments[2])
 case "mainActorModule":
   print("count: \(try runCounter(configuration(CommandLine.arguments[2])))")
+case "eagerTasks": for line in try runEagerTasks(configuration(CommandLine.arguments[2])) { print(line) }
 case "interrupt": interrupt(CommandLine.arguments[2])
 case "pipes": try pipes()
 case "standardInput": try standardInput(CommandLine.arguments[2])
