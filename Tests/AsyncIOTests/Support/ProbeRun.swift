@@ -12,15 +12,16 @@ struct ProbeRun {
   var wasKilledBy: Int32?
 
   /// The program.
-  static var probe: URL {
-    get throws {
-      // Beside the test bundle, or beside the program that runs it.
-      let places =
-        [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
-        + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
-      let candidates = places.map { $0.appendingPathComponent("MainThreadProbe") }
-      return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
-    }
+  static var probe: URL { get throws { try program("MainThreadProbe") } }
+
+  /// A program of this package.
+  static func program(_ name: String) throws -> URL {
+    // Beside the test bundle, or beside the program that runs it.
+    let places =
+      [Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent()]
+      + CommandLine.arguments.map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+    let candidates = places.map { $0.appendingPathComponent(name) }
+    return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) })
   }
 
   /// Runs the probe to its end; sends it a signal when it prints the line, as often as it does.
