@@ -154,6 +154,21 @@ import Testing
     }
   }
 
+  @Test("A predecessor hears of it although the manager cannot be told")
+  func predecessorWithoutManager() throws {
+    try runLoop { (loop, kernel) async throws in
+      let (ours, theirs) = try kernel.makeSocketPair(.stream)
+      let predecessor = Socket(adopting: ours, kernel: kernel)
+      kernel.environment.withLock {
+        $0 = [
+          "LISTEN_PID": "\(ownProcessID())", "ASYNCIO_READY_FD": "\(theirs.rawValue)", "NOTIFY_SOCKET": "/nonexistent",
+        ]
+      }
+      await #expect(throws: IOError.self) { try await loop.notifyServiceManager(.ready) }
+      #expect(try predecessor.receive(maxBytes: 10) == [1])
+    }
+  }
+
   @Test("A predecessor that has gone is nobody to tell, and another process's is none of ours")
   func noPredecessor() throws {
     try runLoop { (loop, kernel) async throws in

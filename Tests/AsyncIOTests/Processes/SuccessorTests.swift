@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import Foundation
 import SystemPackage
 import Testing
 
@@ -99,10 +99,13 @@ import Testing
   @Test("One that its own children keep the channel open for has ended all the same")
   func heldChannel() throws {
     try runProcessLoop { loop, kernel in
+      let folder = try TemporaryFolder()
       let error = await #expect(throws: SuccessorError.self) {
-        _ = try await SuccessorTests.start(loop, "sleep 5 & exit 4")
+        _ = try await SuccessorTests.start(loop, "sleep 1000 & echo $! >\(folder.path(of: "holder")); exit 4")
       }
       #expect(error?.returnCode == 4)
+      let holder = try String(contentsOfFile: folder.path(of: "holder"), encoding: .utf8)
+      kill(try #require(Int32(holder.dropLast())), SIGKILL)
     }
   }
 
