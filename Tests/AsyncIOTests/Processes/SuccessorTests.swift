@@ -24,12 +24,14 @@ import Testing
   @Test("A successor that is ready has the sockets, and runs on when the loop has ended")
   func outlivesLoop() throws {
     let used = Boxed<TestKernel?>(nil)
+    let folder = try TemporaryFolder()
     let pid = try runLoop { loop, kernel in
       used.value = kernel
       let (first, second) = (try await SuccessorTests.server(loop), try await SuccessorTests.server(loop))
       let script = """
         [ $LISTEN_PID = $$ ] && [ "$LISTEN_FDS $LISTEN_FDNAMES" = "2 a:b" ] && [ -S /proc/$$/fd/3 ] || exit 9
-        \(SuccessorTests.ready) exec sleep 1000
+        trap "echo >\(folder.path(of: "alive"))" USR1
+        \(SuccessorTests.ready) while :; do sleep 0.01; done
         """
       let successor = try await SuccessorTests.start(loop, script, passing: ["a": first, "b": second])
       #expect(successor.returnCode == nil)
@@ -42,9 +44,15 @@ import Testing
       waiting.close()
       return successor.pid
     }
-    #expect(processExists(pid))
-    kill(pid, SIGKILL)
-    used.value?.expectNoChildren()
+    defer {
+      kill(pid, SIGKILL)
+      used.value?.expectNoChildren()
+    }
+    // One that is being killed exists for a while, but answers nothing.
+    kill(pid, SIGUSR1)
+    let deadline = ContinuousClock.now + .seconds(20)
+    while !folder.exists("alive"), ContinuousClock.now < deadline { sched_yield() }
+    #expect(folder.exists("alive"))
   }
 
   @Test("The end of a successor is reaped by the loop that waits for it, before and after readiness")
@@ -87,6 +95,7 @@ import Testing
       let server = try await loop.startUnixServer(path: path) { _, _ in }
       let successor = try await SuccessorTests.start(
         loop, SuccessorTests.ready + "exec sleep 1000", passing: ["s": server])
+      defer { try? successor.kill() }
       server.close()
       #expect(folder.exists("s"))
       let (_, writer) = try await loop.openUnixConnection(path: path)
