@@ -8,6 +8,7 @@ let processSteps = [
   Step("a program that does not exist", missingProgram),
   Step("a terminal for a child", terminalForChild),
   Step("fifty children at once", manyChildren),
+  Step("a listening socket for a child", passedSocket),
 ]
 
 @Sendable func programOutput(_ loop: EventLoop) async throws -> String {
@@ -72,3 +73,15 @@ let processSteps = [
 }
 
 private func text(_ bytes: [UInt8]?) -> String { String(decoding: bytes ?? [], as: UTF8.self) }
+
+@Sendable func passedSocket(_ loop: EventLoop) async throws -> String {
+  let server = try await loop.startServer(host: "127.0.0.1", port: 0, echo)
+  defer { server.close() }
+  let options = SubprocessOptions(sockets: server.passedSockets(named: "echo"))
+  let process = try await loop.createSubprocessShell(
+    "[ $LISTEN_PID = $$ ] && [ -S /proc/$$/fd/3 ] && echo $LISTEN_FDS socket, named $LISTEN_FDNAMES", stdout: .pipe,
+    options: options)
+  let (output, _) = try await process.communicate()
+  try expect("what the child has", text(output), is: "1 socket, named echo\n")
+  return "found as systemd's protocol has it"
+}

@@ -174,6 +174,15 @@ static void change_ids(const struct casyncio_child *child, struct report *report
   }
 }
 
+// The number is known nowhere but here, after the clone and before the program.
+static void write_process_id(char *place) {
+  char digits[CASYNCIO_PID_ROOM];
+  int count = 0;
+  for (long rest = syscall(SYS_getpid); rest > 0; rest /= 10) digits[count++] = (char)('0' + rest % 10);
+  while (count > 0) *place++ = digits[--count];
+  *place = 0;
+}
+
 static _Noreturn void run_program(const struct casyncio_child *child, struct report *report) {
   extern char **environ;
   char *const *environment = child->environment ? child->environment : environ;
@@ -201,6 +210,7 @@ static int child_main(void *argument) {
   if (child->directory && chdir(child->directory) != 0) fail(report, CASYNCIO_STAGE_DIRECTORY, 0);
   if (child->file_mode_mask >= 0) umask((mode_t)child->file_mode_mask);
   change_ids(child, report);
+  for (int i = 0; i < child->pid_place_count; i++) write_process_id(child->pid_places[i]);
   struct kernel_mask none;
   memset(&none, 0, sizeof none);
   set_mask(&none, NULL);

@@ -41,6 +41,8 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let queueShutDown = Code(description: "queueShutDown")
     /// The barrier was aborted or reset. asyncio's `BrokenBarrierError`.
     public static let brokenBarrier = Code(description: "brokenBarrier")
+    /// A variable of the environment that a service manager or a predecessor sets makes no sense.
+    public static let invalidEnvironment = Code(description: "invalidEnvironment")
     /// The system failed the loop: its poller, or a descriptor that it needs. The sentence has the system's error.
     public static let systemFailure = Code(description: "systemFailure")
   }
@@ -99,6 +101,9 @@ extension EventLoopError {
   public static let executorShutDown = EventLoopError(.executorShutDown, "the executor was shut down")
   /// The queue was shut down; so is a ``Watch``. asyncio's `QueueShutDown`.
   public static let queueShutDown = EventLoopError(.queueShutDown, "the queue was shut down")
+  /// A variable of the environment that a service manager or a predecessor sets makes no sense.
+  public static let invalidEnvironment = EventLoopError(
+    .invalidEnvironment, "a variable of the environment makes no sense")
   /// The barrier was aborted or reset. asyncio's `BrokenBarrierError`.
   public static let brokenBarrier = EventLoopError(.brokenBarrier, "the barrier was aborted or reset")
 }

@@ -169,6 +169,15 @@ extension Socket {
     }
   }
 
+  /// Rejects what no server can listen on.
+  func requireListener(_ operation: String) throws {
+    try requireStream(operation)
+    try requireGift(operation)
+    if remoteAddress != nil {
+      throw EventLoopError(.invalidArgument, "\(operation): the socket is connected; a listening one is needed")
+    }
+  }
+
   /// Rejects what cannot be given away, before anything is done to it.
   func requireGift(_ operation: String) throws {
     if isBorrowed {

@@ -99,11 +99,7 @@ extension EventLoop {
     _ operation: String
   ) throws -> Server {
     try checkBacklog(operation, backlog)
-    try socket.requireStream(operation)
-    try socket.requireGift(operation)
-    if socket.remoteAddress != nil {
-      throw EventLoopError(.invalidArgument, "\(operation): the socket is connected; a listening one is needed")
-    }
+    try socket.requireListener(operation)
     try socket.setNonBlocking(true)
     return try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
   }
@@ -117,7 +113,8 @@ extension EventLoop {
 
   /// Makes a server of sockets, which are the caller's again when that fails.
   func makeServer<P: StreamProtocol>(
-    _ factory: @escaping () throws -> P, _ sockets: [Socket], _ options: TLSOptions?, backlog: Int, startServing: Bool
+    _ factory: @escaping () throws -> P, _ sockets: [Socket], _ options: TLSOptions?, backlog: Int?,
+    startServing: Bool
   ) throws -> Server {
     let server = try Server(self, sockets, backlog: backlog, options, factory)
     guard startServing else { return server }

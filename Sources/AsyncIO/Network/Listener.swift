@@ -10,23 +10,28 @@ final class Listener: ReadinessWatcher {
   let socket: Socket
   /// How many connections one readiness accepts at the most, and how many the kernel queues.
   private let backlog: Int
+  /// Whether a socket that listens already keeps the queue that it has.
+  private let keepsQueue: Bool
   /// Who takes the connections; nil once closed, since the server and this refer to each other.
   private var accepted: ((Socket, SocketAddress?) -> Void)?
   private var isListening = false
   /// Runs out when accepting goes on; nil while it goes on.
   private var pauseTimer: TimerHandle?
 
-  init(_ loop: EventLoop, _ socket: Socket, backlog: Int, accepted: @escaping (Socket, SocketAddress?) -> Void) {
+  /// - Parameter backlog: nil for the usual number, where the socket has none already.
+  init(_ loop: EventLoop, _ socket: Socket, backlog: Int?, accepted: @escaping (Socket, SocketAddress?) -> Void) {
     self.loop = loop
     self.socket = socket
-    self.backlog = backlog
+    self.backlog = backlog ?? 100
+    keepsQueue = backlog == nil
     self.accepted = accepted
     loop.claim(socket.descriptor, for: self)
   }
 
   func start() throws(IOError) {
     guard !isListening else { return }
-    try socket.listen(backlog: backlog)
+    let keeps = keepsQueue && (try? socket.option(.acceptsConnections)) == true
+    if !keeps { try socket.listen(backlog: backlog) }
     do throws(Errno) {
       try loop.setInterest(.read, for: socket.descriptor)
     } catch {

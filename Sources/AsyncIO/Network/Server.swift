@@ -16,8 +16,8 @@ public final class Server {
   private var connections: [ObjectIdentifier: StreamTransport] = [:]
   /// Who waits for the close, or for the end of the last connection.
   private let changes: Gate
-  /// What else there is to do at the close; nil once it is done.
-  var onClose: (() -> Void)?
+  /// The files of unix sockets that go with the server; none once they are gone, or another process's.
+  var files: [OwnedSocketFile] = []
   /// Whether it was closed.
   private var isClosed = false
   private var serves = false
@@ -25,7 +25,7 @@ public final class Server {
   private var isServingForever = false
 
   init<P: StreamProtocol>(
-    _ loop: EventLoop, _ sockets: [Socket], backlog: Int, _ options: TLSOptions?, _ factory: @escaping () throws -> P
+    _ loop: EventLoop, _ sockets: [Socket], backlog: Int?, _ options: TLSOptions?, _ factory: @escaping () throws -> P
   ) throws {
     self.loop = loop
     changes = Gate(loop)
@@ -128,9 +128,15 @@ public final class Server {
     let closing = listeners
     listeners.removeAll()
     for listener in closing { listener.close() }
-    onClose?()
-    onClose = nil
+    for file in files { file.remove() }
+    files.removeAll()
     wakeIfOver()
+  }
+
+  /// Leaves the files of unix sockets to the process that has the sockets now.
+  func leaveFiles() {
+    for file in files { file.leave() }
+    files.removeAll()
   }
 
   /// Ends a server that never served, without closing its sockets.

@@ -83,7 +83,7 @@ extension EventLoop {
       let file = SocketFile(of: address, kernel: kernel)
       do {
         let server = try makeServer(factory, [socket], options, backlog: backlog, startServing: startServing)
-        if cleanupSocket { removeAtClose(file, of: server) }
+        if cleanupSocket { own(file, server) }
         return server
       } catch {
         file?.remove()
@@ -123,18 +123,13 @@ extension EventLoop {
     let file = socket.localAddress.flatMap { SocketFile(of: $0, kernel: kernel) }
     let server = try makeServer(
       factory, socket, options, backlog: backlog, startServing: startServing, "createUnixServer")
-    if cleanupSocket { removeAtClose(file, of: server) }
+    if cleanupSocket { own(file, server) }
     return server
   }
 
   /// Has the file removed with the server, or with the loop if that is first.
-  private func removeAtClose(_ file: SocketFile?, of server: Server) {
-    guard let file else { return }
-    let forget = onClose(file.remove)
-    server.onClose = {
-      forget()
-      file.remove()
-    }
+  func own(_ file: SocketFile?, _ server: Server) {
+    if let file { server.files.append(OwnedSocketFile(file, self)) }
   }
 
   func unixAddress(_ path: any SystemText, _ operation: String) throws(IOError) -> SocketAddress {
@@ -143,6 +138,26 @@ extension EventLoop {
     let isTooLong = !bytes.isEmpty && (bytes.first == 0 || !bytes.contains(0))
     throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, "\"\(path.readable)\"")
   }
+}
+
+/// The file of a server's unix socket, to be removed with the server, or with the loop if that is first.
+struct OwnedSocketFile {
+  private let file: SocketFile
+  /// Takes back what is to happen when the loop closes.
+  private let forget: () -> Void
+
+  init(_ file: SocketFile, _ loop: EventLoop) {
+    self.file = file
+    forget = loop.onClose(file.remove)
+  }
+
+  func remove() {
+    forget()
+    file.remove()
+  }
+
+  /// Leaves the file where it is, for good.
+  func leave() { forget() }
 }
 
 extension Socket {

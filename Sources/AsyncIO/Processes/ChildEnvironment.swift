@@ -28,8 +28,23 @@ public struct ChildEnvironment: Hashable, Sendable, ExpressibleByDictionaryLiter
     for (name, value) in elements { self[bytes: Array(name.utf8)] = value.systemBytes }
   }
 
-  /// A copy of this process's own environment.
-  public static var current: ChildEnvironment { ChildEnvironment(entries: Environment.entries) }
+  /// A copy of this process's own environment, but for what told this process of the sockets that it was started with
+  /// (`LISTEN_PID`, `LISTEN_FDS` and their like): a child has others, or none.
+  public static var current: ChildEnvironment {
+    var environment = ChildEnvironment(entries: Environment.entries)
+    environment.removeAddressed()
+    return environment
+  }
+
+  /// Our own environment where a child must not have it as it is; nil where it may.
+  static var replacingOurs: ChildEnvironment? {
+    Environment.isSet(StartVariables.processID) ? .current : nil
+  }
+
+  /// Removes what tells one process of its sockets, and is for none of its children.
+  mutating func removeAddressed() {
+    for name in StartVariables.addressed { self[name] = nil }
+  }
 
   /// The variables of `NAME=value` each. What has no name is left out.
   init(entries: [[UInt8]]) {

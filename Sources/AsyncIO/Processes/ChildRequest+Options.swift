@@ -16,7 +16,7 @@ extension ChildRequest {
     }
     let paths = ChildRequest.candidates(for: file ?? name, in: options.environment)
     self.init(program: (file ?? name).readable, paths: paths, arguments: own)
-    environment = try options.environment?.entries()
+    environment = try (options.environment ?? .replacingOurs)?.entries()
     directory = try options.workingDirectory.map { folder throws(EventLoopError) in
       try ChildRequest.bytes(of: folder, "the working directory")
     }
@@ -26,6 +26,7 @@ extension ChildRequest {
       }
       descriptors.append((number, source))
     }
+    try pass(options)
     startsSession = options.startNewSession
     if let group = options.processGroup, group < 0 {
       throw EventLoopError(.invalidArgument, "a child's process group must not be negative, as \(group) is")

@@ -17,6 +17,8 @@ final class ChildWatch {
   private var forgetCloseHook: (() -> Void)?
   /// Whether the loop is closed, and the child was left to the reaper.
   private var isAbandoned = false
+  /// Whether the child runs on when the loop closes, rather than being killed.
+  var outlivesLoop = false
 
   init(_ loop: EventLoop, _ child: Child) {
     self.loop = loop
@@ -100,6 +102,13 @@ extension ChildWatch: ReadinessWatcher {
 
   func loopWasClosed() {
     guard returnCode == nil, !isAbandoned else { return }
+    if outlivesLoop {
+      isAbandoned = true
+      onExit = nil
+      ChildReaper.release(child, loop.kernel)
+      child.pidfd = nil
+      return
+    }
     if loop.debug { EventLoop.log.warning("child process \(pid) was still running when its event loop was closed") }
     abandon()
   }

@@ -65,13 +65,21 @@ public struct SubprocessOptions: Sendable {
   /// More descriptors for the child, under the numbers that it shall see, from 3. They stay the program's. No other one
   /// reaches it. asyncio's `pass_fds`, which cannot change the numbers.
   public var descriptors: [Int32: FileDescriptor]
+  /// Sockets for the child, which finds them as a service finds those of systemd: from descriptor 3 on, in this order, told
+  /// by `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` in its environment. They stay the program's. Of a shell only what it
+  /// replaces itself by with `exec` takes them for its own. asyncio has none.
+  public var sockets: [PassedSocket]
+  /// Variables of the child's environment whose value shall be its own process id.
+  var processIDVariables: Set<String> = []
+  /// The number at which the child finds the channel to us, if it is to tell when it is ready.
+  var readiness: Int32?
 
   /// By default everything is as it is here. See the properties for what each argument does.
   public init(
     executable: (any SystemText)? = nil, environment: ChildEnvironment? = nil,
     workingDirectory: (any SystemText)? = nil, startNewSession: Bool = false, processGroup: Int32? = nil,
     user: UInt32? = nil, group: UInt32? = nil, extraGroups: [UInt32]? = nil, umask: FilePermissions? = nil,
-    descriptors: [Int32: FileDescriptor] = [:]
+    descriptors: [Int32: FileDescriptor] = [:], sockets: [PassedSocket] = []
   ) {
     self.executable = executable
     self.environment = environment
@@ -83,5 +91,6 @@ public struct SubprocessOptions: Sendable {
     self.extraGroups = extraGroups
     self.umask = umask
     self.descriptors = descriptors
+    self.sockets = sockets
   }
 }

@@ -141,6 +141,9 @@ public final class SubprocessTransport: BaseTransport {
     }
   }
 
+  /// Has the process run on when the loop closes.
+  func outliveLoop() { watch.outlivesLoop = true }
+
   // MARK: Waiting
 
   /// Waits for the process's end, whatever becomes of the pipes.

@@ -93,6 +93,21 @@ extension EventLoop {
       handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
   }
 
+  /// Listens on sockets that are bound already, and runs the handler as a task for each connection. asyncio's
+  /// `start_server` with `sock`, which takes one.
+  ///
+  /// - Throws: as
+  ///   ``createServer(_:sockets:backlog:cleanupSockets:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  public func startServer(
+    sockets: [Socket], limit: Int = StreamReader.defaultLimit, backlog: Int? = nil, cleanupSockets: Bool = false,
+    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
+    shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
+  ) async throws -> Server {
+    try await createServer(
+      streamFactory(limit, handler), sockets: sockets, backlog: backlog, cleanupSockets: cleanupSockets,
+      startServing: startServing, tls: tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+  }
+
   func streamFactory(
     _ limit: Int, _ handler: @escaping StreamHandler
   ) throws -> () throws -> StreamConnection {

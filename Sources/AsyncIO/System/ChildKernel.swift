@@ -48,6 +48,8 @@ package struct ChildRequest: Sendable {
   package var arguments: [[UInt8]]
   /// `NAME=value` each; nil for the process's own.
   package var environment: [[UInt8]]?
+  /// Variables of the environment whose value is the child's own id, beyond those above.
+  package var processIDVariables: [String] = []
   /// Nil for the process's own.
   package var directory: [UInt8]?
   /// Which of our descriptors the child has under which number. Of the others it inherits 0 to 2 alone.

@@ -18,6 +18,14 @@ enum ChildReaper {
     }
   }
 
+  /// Lets a child run on that nobody waits for any more, and sees to it that it leaves no zombie. Its pidfd is closed.
+  static func release(_ child: Child, _ kernel: any Kernel) {
+    if let pidfd = child.pidfd { try? kernel.close(pidfd) }
+    let child = Child(pid: child.pid, pidfd: nil)
+    // Without a thread, the zombie stays as long as this process does.
+    try? watch(child, kernel) { _ = try? kernel.reap(child) }
+  }
+
   /// Kills a child that nobody wants any more, and sees to it that it leaves no zombie. Its pidfd is closed.
   static func bury(_ child: Child, _ kernel: any Kernel) {
     try? kernel.signal(child, .kill)

@@ -6,7 +6,7 @@ package import SystemPackage
 /// A method retries what a signal interrupted, and throws the call's error number as it is: it translates, it never
 /// decides. Descriptors that it makes are non-blocking and close-on-exec from birth. Tests put a kernel of their own
 /// in front of the real one to inject failures.
-package protocol Kernel: ChildKernel, AnyObject, Sendable {
+package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
   /// Nanoseconds on the monotonic clock.
   func monotonicNanoseconds() -> Int64
 

@@ -6,7 +6,7 @@ package import SystemPackage
 package enum ServingProcess {
   /// Keeps a descriptor that the process was started with from its own children.
   package static func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno) {
-    if fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC) == -1 { throw Errno(rawValue: errno) }
+    try platformKernel.setCloseOnExec(descriptor)
   }
 
   /// Leaves SIGINT, which a terminal sends to parent and children alike, to the parent.

@@ -65,35 +65,44 @@
     fileprivate func withPlatformRequest<R>(_ body: (UnsafePointer<casyncio_child>) -> R) -> R {
       let paths = CStringArray(paths)
       let arguments = CStringArray(arguments)
-      let environment = environment.map { CStringArray($0) }
+      let environment = environmentWithRoom.map { CStringArray($0) }
       let directory = directory.map { CStringArray([$0]) }
       let sources = descriptors.map(\.source.rawValue)
       let targets = descriptors.map(\.number)
       var scratch = sources
+      // The variables that tell the child its id are the environment's last.
+      let first = (environment?.count ?? 0) - processIDVariables.count
+      let places = unsafe processIDVariables.enumerated().map { index, name in
+        unsafe environment?.pointers[first + index]?.advanced(by: name.utf8.count + 1)
+      }
       // The extended lifetimes are what keeps the strings; the arrays are lent by their own methods.
       return withExtendedLifetime((paths, arguments, environment, directory)) {
-        unsafe sources.withUnsafeBufferPointer { sources in
-          unsafe targets.withUnsafeBufferPointer { targets in
-            unsafe scratch.withUnsafeMutableBufferPointer { scratch in
-              unsafe (extraGroups ?? []).withUnsafeBufferPointer { groups in
-                var child = unsafe casyncio_child()
-                unsafe child.paths = unsafe UnsafePointer(paths.pointers)
-                unsafe child.arguments = unsafe UnsafePointer(arguments.pointers)
-                unsafe child.environment = unsafe environment.map { unsafe UnsafePointer($0.pointers) }
-                unsafe child.directory = unsafe directory.flatMap { unsafe UnsafePointer($0.pointers[0]) }
-                unsafe child.sources = sources.baseAddress
-                unsafe child.targets = targets.baseAddress
-                unsafe child.scratch = scratch.baseAddress
-                unsafe child.descriptor_count = Int32(sources.count)
-                unsafe child.new_session = startsSession ? 1 : 0
-                unsafe child.controls_terminal = controlsTerminal ? 1 : 0
-                unsafe child.process_group = processGroup ?? -1
-                unsafe child.file_mode_mask = fileModeMask.map { Int32($0 & 0o777) } ?? -1
-                unsafe child.user = user ?? .max
-                unsafe child.group = group ?? .max
-                unsafe child.groups = groups.baseAddress
-                unsafe child.group_count = extraGroups.map { Int32($0.count) } ?? -1
-                return unsafe body(&child)
+        unsafe places.withUnsafeBufferPointer { places in
+          unsafe sources.withUnsafeBufferPointer { sources in
+            unsafe targets.withUnsafeBufferPointer { targets in
+              unsafe scratch.withUnsafeMutableBufferPointer { scratch in
+                unsafe (extraGroups ?? []).withUnsafeBufferPointer { groups in
+                  var child = unsafe casyncio_child()
+                  unsafe child.paths = unsafe UnsafePointer(paths.pointers)
+                  unsafe child.arguments = unsafe UnsafePointer(arguments.pointers)
+                  unsafe child.environment = unsafe environment.map { unsafe UnsafePointer($0.pointers) }
+                  unsafe child.directory = unsafe directory.flatMap { unsafe UnsafePointer($0.pointers[0]) }
+                  unsafe child.sources = sources.baseAddress
+                  unsafe child.targets = targets.baseAddress
+                  unsafe child.scratch = scratch.baseAddress
+                  unsafe child.descriptor_count = Int32(sources.count)
+                  unsafe child.new_session = startsSession ? 1 : 0
+                  unsafe child.controls_terminal = controlsTerminal ? 1 : 0
+                  unsafe child.process_group = processGroup ?? -1
+                  unsafe child.file_mode_mask = fileModeMask.map { Int32($0 & 0o777) } ?? -1
+                  unsafe child.user = user ?? .max
+                  unsafe child.group = group ?? .max
+                  unsafe child.groups = groups.baseAddress
+                  unsafe child.group_count = extraGroups.map { Int32($0.count) } ?? -1
+                  unsafe child.pid_places = places.baseAddress
+                  unsafe child.pid_place_count = Int32(places.count)
+                  return unsafe body(&child)
+                }
               }
             }
           }
@@ -102,11 +111,20 @@
     }
   }
 
+  extension ChildRequest {
+    /// The environment with room for what the child writes into it; nil where the process's own will do.
+    fileprivate var environmentWithRoom: [[UInt8]]? {
+      if processIDVariables.isEmpty { return environment }
+      let room = [UInt8](repeating: UInt8(ascii: "0"), count: Int(CASYNCIO_PID_ROOM))
+      return (environment ?? Environment.entries) + processIDVariables.map { Array("\($0)=".utf8) + room }
+    }
+  }
+
   /// Strings as C wants them: an array of pointers that ends with a null one. Ours from `init` to `deinit`.
   @safe
   private final class CStringArray {
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-    private let count: Int
+    let count: Int
 
     init(_ strings: [[UInt8]]) {
       count = strings.count

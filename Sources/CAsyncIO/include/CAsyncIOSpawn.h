@@ -35,7 +35,14 @@ struct casyncio_child {
   gid_t group;
   const gid_t *groups;
   int group_count;
+  /// Where the child's own process id is to stand as a decimal number, before it runs its program: places in the strings of
+  /// its environment, each with room for CASYNCIO_PID_ROOM characters.
+  char *const *pid_places;
+  int pid_place_count;
 };
+
+/// A process id in decimal, and a closing zero.
+enum { CASYNCIO_PID_ROOM = 12 };
 
 /// What the child was doing when a call failed. `value` of the answer is the descriptor or id concerned.
 enum casyncio_stage {

@@ -55,6 +55,11 @@ final class TestKernel: Kernel {
   let withholdsPidfds = Shared(false)
   let real: any Kernel = LinuxKernel.shared
   let sharingClone = NewerCall()
+  /// What the process's environment has in it; nothing of the real one.
+  let environment = Shared<[String: String]>([:])
+  /// Where passed descriptors begin, in the place of 3, which is somebody else's here.
+  let firstPassed = Shared<Int32>(3)
+  let legacies = TakenLegacies()
 
   // MARK: For tests
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+package import SystemPackage
+
+/// What whoever started the process has given it: an environment, and descriptors. A part of ``Kernel``.
+package protocol StartKernel {
+  var processID: Int32 { get }
+  /// A variable of the process's environment; nil for none.
+  func environmentVariable(_ name: String) -> [UInt8]?
+  /// The number of the first descriptor that was passed beyond the standard streams.
+  var firstPassedDescriptor: Int32 { get }
+  /// Whether nobody has taken this so far; from now on somebody has.
+  func claim(_ legacy: Legacy) -> Bool
+  /// Keeps a descriptor from programs that others start.
+  func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno)
+}
+
+/// What there is for the process once, whichever of its loops takes it.
+package enum Legacy: Hashable, Sendable {
+  /// The sockets that it was started with.
+  case sockets
+  /// The channel to the process that started it as its successor.
+  case predecessor
+}
+
+/// What of it was taken.
+package final class TakenLegacies: Sendable {
+  private let taken = Mutex<Set<Legacy>>([])
+
+  package init() {}
+
+  /// Whether nobody has taken it so far; from now on somebody has.
+  package func claim(_ legacy: Legacy) -> Bool { taken.withLock { $0.insert(legacy).inserted } }
+}
+
+#if os(Linux)
+  extension LinuxKernel {
+    /// Of the process: there is one such kernel.
+    private static let taken = TakenLegacies()
+
+    package var processID: Int32 { getpid() }
+
+    package func environmentVariable(_ name: String) -> [UInt8]? { Environment.bytes(name) }
+
+    package var firstPassedDescriptor: Int32 { 3 }
+
+    package func claim(_ legacy: Legacy) -> Bool { LinuxKernel.taken.claim(legacy) }
+
+    package func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno) {
+      _ = try systemCall { fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC) }
+    }
+  }
+#endif
