@@ -21,20 +21,12 @@ extension StreamTransport {
   /// has paused for good, would never hear of the end.
   static let pauseLimit = Duration.seconds(20)
 
-  /// A send has failed for good.
-  func sendingFailed(_ error: IOError) {
-    let isAnswered = state.isAwaitingPeer
-    // Once all was said, a failure is as good an end as any.
-    perform(state.sendingFailed(), isAnswered ? nil : error)
-  }
-
   /// Drops what is unsent, and goes on with what has arrived.
   func deliverRest(_ error: any Error) {
     brokenSending = BrokenSending(error: error)
     buffer.removeAll()
-    tls?.wire.pending.discard()
+    tls?.wire.pending.removeAll()
     wakeWriter(.failure(error))
-    updateInterest()
     scheduleRest()
   }
 
@@ -48,6 +40,7 @@ extension StreamTransport {
   }
 
   private func deliverShare() {
+    defer { settle() }
     brokenSending?.isScheduled = false
     guard state.hasFailedSending, let broken = brokenSending else { return }
     guard state.isReading else { return waitForReader(broken) }
@@ -59,10 +52,11 @@ extension StreamTransport {
 
   /// Reading is paused: what waits for it decides whether the end has to wait as well.
   private func waitForReader(_ broken: BrokenSending) {
-    let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(socket.descriptor)
+    let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(descriptor)
     guard hasRest else { return end(broken.error) }
     brokenSending?.timer = loop.callLater(StreamTransport.pauseLimit) { [self] in
       if state.hasFailedSending { end(broken.error) }
+      settle()
     }
     // Nothing is buffered any more. Whoever waits for that may be who has to go on reading.
     tellFlow()

@@ -14,6 +14,7 @@ extension StreamTransport {
 
   /// Begins the handshake, on a connection that is new or open, with what was received of it already.
   func beginHandshake(_ stage: TLSStage, received: [UInt8] = []) {
+    defer { settle() }
     // What was written before goes out as it was meant to.
     if let below = tls {
       encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
@@ -21,7 +22,7 @@ extension StreamTransport {
         // Without a handshake there is nobody whom what has arrived could be for.
         end(nil)
         tls = stage
-        stage.end(brokenSending?.error ?? IOError(.connectionAbort, "TLS handshake", peerName))
+        stage.end(brokenSending?.error ?? IOError(.connectionAbort, "TLS handshake", name))
         return
       }
       stage.engine = StackedTLSEngine(
@@ -38,11 +39,11 @@ extension StreamTransport {
     state.beginHandshake()
     stage.setTimer(
       loop.callLater(stage.handshakeTimeout) { [self] in
-        let limit = "\(peerName) (the handshake took longer than \(stage.handshakeTimeout))"
+        let limit = "\(name) (the handshake took longer than \(stage.handshakeTimeout))"
         handshakeFailed(IOError(.connectionAbort, "TLS handshake", limit))
+        settle()
       })
     continueHandshake(stage)
-    updateInterest()
   }
 
   /// Suspends the task until the handshake is done. When the task is cancelled, the connection is dropped.
@@ -67,11 +68,11 @@ extension StreamTransport {
     let isDone: Bool
     do {
       // A flight may be several records.
-      stage.wire.beginJoining(&loop.outgoingCiphertext)
-      defer { stage.wire.endJoining(&loop.outgoingCiphertext) }
+      stage.wire.beginJoining(&memory.outgoingCiphertext)
+      defer { stage.wire.endJoining(&memory.outgoingCiphertext) }
       isDone = try stage.engine.handshake(over: stage.wire)
     } catch {
-      handshakeFailed(error.with(peerName))
+      handshakeFailed(error.with(name))
       return
     }
     guard isDone, stage.wire.sendFailure == nil || stage.isDoneForPeer else {
@@ -87,12 +88,11 @@ extension StreamTransport {
     state.endHandshake()
     stage.isConnected = true
     // Its own last word, and then what was written meanwhile.
-    if !wasMade { start() }
+    if !wasMade { begin() }
     stage.finishHandshake(.success(()))
     noteSending(stage)
     flushEncrypted(stage)
     deliver(stage)
-    updateInterest()
   }
 
   /// The stream has ended, or a system call has failed, before the handshake was done: which of them it is that shows
@@ -100,7 +100,7 @@ extension StreamTransport {
   func handshakeBroke(_ end: SocketWire.End) {
     var code = Errno.connectionReset
     if case .failure(let error) = end, error != .brokenPipe { code = error }
-    handshakeFailed(IOError(code, "TLS handshake", peerName))
+    handshakeFailed(IOError(code, "TLS handshake", name))
   }
 
   /// Ends a connection that is not encrypted yet.
@@ -125,10 +125,8 @@ extension StreamTransport {
       if state.isHandshaking {
         handshakeBroke(.failure(error))
       } else {
-        sendingFailed(IOError(error, "send", peerName))
+        sendingFailed(IOError(error, "send", name))
       }
-    } else if !stage.wire.pending.isEmpty {
-      updateInterest()
     }
   }
 
@@ -144,7 +142,6 @@ extension StreamTransport {
     // The peer's last word may be among what nobody wanted.
     discard(stage)
     lastByteWasSent()
-    updateInterest()
   }
 
   /// Ends a close that makes no progress for as long as the limit is.
@@ -153,10 +150,11 @@ extension StreamTransport {
     stage.setTimer(
       loop.callLater(stage.shutdownTimeout) { [self] in
         guard !state.hasEnded else { return }
+        defer { settle() }
         if !state.isAwaitingPeer, stage.wire.sentCount > sentBefore {
           limitShutdown(stage)
         } else {
-          let limit = "\(peerName) (the peer took longer than \(stage.shutdownTimeout))"
+          let limit = "\(name) (the peer took longer than \(stage.shutdownTimeout))"
           end(stage.endError ?? IOError(.timedOut, "TLS shutdown", limit))
         }
       })

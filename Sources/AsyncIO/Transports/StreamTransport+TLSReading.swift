@@ -27,7 +27,7 @@ extension StreamTransport {
         return
       }
       guard case .success(let step) = outcome else {
-        if case .failure(let error) = outcome { end(error.with(peerName)) }
+        if case .failure(let error) = outcome { end(error.with(name)) }
         return
       }
       noteSending(stage)
@@ -50,7 +50,7 @@ extension StreamTransport {
   private func decrypt(
     _ stage: TLSStage, for receiver: (any BufferedProtocol)?
   ) throws -> Result<TLSDecryption, TLSError> {
-    guard let receiver else { return decrypt(stage, into: loop.readBuffer) }
+    guard let receiver else { return decrypt(stage, into: memory.readBuffer) }
     var outcome: Result<TLSDecryption, TLSError>?
     try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
       guard target.count > 0 else { throw EventLoopError.emptyBuffer }
@@ -81,7 +81,7 @@ extension StreamTransport {
       return
     }
     do {
-      try loop.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
+      try memory.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
     } catch {
       protocolFailed("dataReceived", error)
     }
@@ -95,7 +95,7 @@ extension StreamTransport {
       stage.isDeliveryScheduled = false
       guard tls === stage, state.isDelivering, stage.hasHeldBytes else { return }
       deliver(stage)
-      updateInterest()
+      settle()
     }
   }
 
@@ -103,7 +103,7 @@ extension StreamTransport {
   func discard(_ stage: TLSStage) {
     while state.isAwaitingPeer {
       // Not where a protocol may be looking at what it was given.
-      switch decrypt(stage, into: loop.discardedBytes) {
+      switch decrypt(stage, into: memory.discardedBytes) {
       case .failure:
         end(nil)
         return
@@ -127,13 +127,13 @@ extension StreamTransport {
       handshakeBroke(end)
     } else if case .failure(let error) = end {
       // Once all was said, that is as good an end as any.
-      self.end(state.isAwaitingPeer ? nil : IOError(error, "recv", peerName))
+      self.end(state.isAwaitingPeer ? nil : IOError(error, "recv", name))
     } else if state.isAwaitingPeer {
       peerIsDone()
     } else if stage.provider.insecurelyAcceptsTruncation {
       receiveEnd()
     } else {
-      stage.endError = TLSError.truncated.with(peerName)
+      stage.endError = TLSError.truncated.with(name)
       state.reachedEnd()
       close()
     }
@@ -141,13 +141,12 @@ extension StreamTransport {
 
   /// The peer takes no notice of our close. What it sends costs both sides, and is for nobody.
   private func peerGoesOn(_ stage: TLSStage) {
-    let what = "\(peerName) (the peer went on sending after the close)"
+    let what = "\(name) (the peer went on sending after the close)"
     end(stage.endError ?? IOError(.connectionAbort, "TLS shutdown", what))
   }
 
   private func peerIsDone() {
     state.reachedEnd()
     lastByteWasSent()
-    updateInterest()
   }
 }

@@ -113,18 +113,19 @@ import Testing
   @Test("What was encrypted counts for the marks until it is with the kernel")
   func marks() {
     var buffer = WriteBuffer()
-    buffer.setLimits(high: 1000, low: 500)
+    var marks = WaterMarks()
+    marks.set(high: 1000, low: 500)
     buffer.append(pattern(1001).span)
-    #expect(buffer.told() == .pause)
+    #expect(marks.told(buffer.size) == .pause)
     buffer.consumeEncrypted(1001)
-    #expect(buffer.isEmpty && buffer.told() == .none && buffer.isPaused)
+    #expect(buffer.isEmpty && marks.told(buffer.size) == .none && marks.isPaused)
     buffer.encryptedCount = 501
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     buffer.encryptedCount = 500
-    #expect(buffer.told() == .resume)
+    #expect(marks.told(buffer.size) == .resume)
     buffer.append(contentsOf: [pattern(501)])
-    #expect(!buffer.isPaused && buffer.told() == .pause)
-    buffer.discard()
+    #expect(!marks.isPaused && marks.told(buffer.size) == .pause)
+    buffer.removeAll()
     #expect(buffer.count == 0 && buffer.encryptedCount == 0)
   }
 }
