@@ -18,7 +18,7 @@ public class DescriptorTransport: BaseTransport {
   final let descriptor: FileDescriptor
   final let kind: FileKind
   /// What it may do now, and has to do next.
-  final var state = StreamTransportState()
+  final var state = TransportState()
   /// How much may wait to be sent.
   final var marks = WaterMarks()
   /// Whether the protocol was told of the transport, and so has to be told of its end.
@@ -93,7 +93,7 @@ public class DescriptorTransport: BaseTransport {
   final func end(_ error: (any Error)?) { perform(state.end(), error) }
 
   /// Does what the state has decided.
-  func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
+  func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
     guard action == .end else { return }
     discardUnsent()
     marks.silence()

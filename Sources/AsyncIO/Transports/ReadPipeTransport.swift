@@ -25,7 +25,7 @@ extension ReadPipeTransport: ByteReceiving {
   }
 
   func receiveEnd() {
-    state.reachedEnd()
+    guard state.peerEnded() == .tellEnd else { return }
     do {
       try receiver?.eofReceived()
       close()

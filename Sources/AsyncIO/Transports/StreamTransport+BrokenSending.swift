@@ -10,8 +10,6 @@ import SystemPackage
 struct BrokenSending {
   /// What `connectionLost` is told.
   let error: any Error
-  /// Whether a turn of the delivery is scheduled.
-  var isScheduled = false
   /// Runs out when a program leaves reading paused; nil while it reads.
   var timer: TimerHandle?
 }
@@ -27,27 +25,34 @@ extension StreamTransport {
     buffer.removeAll()
     tls?.wire.pending.removeAll()
     wakeWriter(.failure(error))
-    scheduleRest()
+    scheduleDelivery()
   }
 
-  func scheduleRest() {
-    guard brokenSending?.isScheduled == false, !loop.isClosed else { return }
-    brokenSending?.isScheduled = true
+  /// Has what has arrived delivered, in a turn of its own: not from inside a call of the program's.
+  func scheduleDelivery() {
+    guard !isDeliveryScheduled, !loop.isClosed else { return }
+    isDeliveryScheduled = true
     // Every pause has its own time.
     brokenSending?.timer?.cancel()
     brokenSending?.timer = nil
-    loop.callSoon { self.deliverShare() }
+    loop.callSoon { [self] in
+      isDeliveryScheduled = false
+      if let brokenSending {
+        deliverShare(brokenSending)
+      } else if let tls, tls.hasHeldBytes, state.isDelivering {
+        deliver(tls)
+      }
+      settle()
+    }
   }
 
-  private func deliverShare() {
-    defer { settle() }
-    brokenSending?.isScheduled = false
-    guard state.hasFailedSending, let broken = brokenSending else { return }
+  private func deliverShare(_ broken: BrokenSending) {
+    guard state.hasFailedSending else { return }
     guard state.isReading else { return waitForReader(broken) }
     read()
     guard state.hasFailedSending else { return }
     if let tls, state.isReading, !tls.hasHeldBytes, tls.wire.isEmpty { return end(broken.error) }
-    scheduleRest()
+    scheduleDelivery()
   }
 
   /// Reading is paused: what waits for it decides whether the end has to wait as well.

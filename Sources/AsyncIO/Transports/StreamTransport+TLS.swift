@@ -76,19 +76,13 @@ extension StreamTransport {
       return
     }
     guard isDone, stage.wire.sendFailure == nil || stage.isDoneForPeer else {
-      if let error = stage.wire.sendFailure {
-        handshakeBroke(.failure(error))
-      } else if let end = stage.wire.end {
-        handshakeBroke(end)
-      } else {
-        noteSending(stage)
-      }
+      noteSending(stage)
+      if state.isHandshaking, let end = stage.wire.end { streamEnded(end, stage) }
       return
     }
-    state.endHandshake()
-    stage.isConnected = true
+    stage.isAgreed = true
     // Its own last word, and then what was written meanwhile.
-    if !wasMade { begin() }
+    if state.endHandshake() { begin() }
     stage.finishHandshake(.success(()))
     noteSending(stage)
     flushEncrypted(stage)
@@ -97,9 +91,9 @@ extension StreamTransport {
 
   /// The stream has ended, or a system call has failed, before the handshake was done: which of them it is that shows
   /// a peer that went away is a matter of moments.
-  func handshakeBroke(_ end: SocketWire.End) {
-    var code = Errno.connectionReset
-    if case .failure(let error) = end, error != .brokenPipe { code = error }
+  func handshakeBroke(_ error: (any Error)?) {
+    var code = (error as? IOError)?.code ?? .connectionReset
+    if code == .brokenPipe { code = .connectionReset }
     handshakeFailed(IOError(code, "TLS handshake", name))
   }
 
@@ -108,12 +102,7 @@ extension StreamTransport {
     guard let stage = tls, state.isHandshaking else { return }
     // A server's peer that goes away before it has said anything is no news.
     let isNews = (error as? IOError).map { $0.code == .connectionAbort } ?? true
-    if !stage.isAwaited, isNews {
-      var context = ExceptionContext(message: "the TLS handshake of a connection failed", error: error)
-      context.transport = self
-      context.protocol = getProtocol()
-      loop.callExceptionHandler(context)
-    }
+    if !stage.isAwaited, isNews { report("the TLS handshake of a connection failed", error) }
     end(error)
     stage.finishHandshake(.failure(error))
   }
@@ -121,13 +110,7 @@ extension StreamTransport {
   /// After a call of the engine: what became of what it wanted sent.
   @inline(__always)
   func noteSending(_ stage: TLSStage) {
-    if let error = stage.wire.sendFailure {
-      if state.isHandshaking {
-        handshakeBroke(.failure(error))
-      } else {
-        sendingFailed(IOError(error, "send", name))
-      }
-    }
+    if let error = stage.wire.sendFailure { sendingFailed(IOError(error, endpoint.calls.send.description, name)) }
   }
 
   // MARK: Closing
@@ -151,12 +134,9 @@ extension StreamTransport {
       loop.callLater(stage.shutdownTimeout) { [self] in
         guard !state.hasEnded else { return }
         defer { settle() }
-        if !state.isAwaitingPeer, stage.wire.sentCount > sentBefore {
-          limitShutdown(stage)
-        } else {
-          let limit = "\(name) (the peer took longer than \(stage.shutdownTimeout))"
-          end(stage.endError ?? IOError(.timedOut, "TLS shutdown", limit))
-        }
+        if !state.hasSaidGoodbye, stage.wire.sentCount > sentBefore { return limitShutdown(stage) }
+        let limit = "\(name) (the peer took longer than \(stage.shutdownTimeout))"
+        end(state.wasCutShort ? nil : IOError(.timedOut, "TLS shutdown", limit))
       })
   }
 }
@@ -164,10 +144,7 @@ extension StreamTransport {
 extension ExtraInfoKey where Value == TLSInfo {
   /// What was agreed on in the TLS handshake; nil on a connection that is not encrypted.
   public static var tls: Self {
-    Self(ofStream: { transport in
-      guard let stage = transport.tls, stage.isConnected else { return nil }
-      return stage.engine.info
-    })
+    Self(ofStream: { $0.tls?.info })
   }
 }
 

@@ -16,6 +16,8 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   var writeWaiter: Waiter?
   /// Why nothing can be sent any more; nil while something can.
   var brokenSending: BrokenSending?
+  /// Whether a turn is scheduled in which what is held is delivered.
+  var isDeliveryScheduled = false
 
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((DescriptorTransport) -> Void)? = nil
@@ -68,7 +70,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   // MARK: Reading
 
   override func readingWasResumed() {
-    if state.hasFailedSending { scheduleRest() } else if let tls { scheduleHeldBytes(tls) }
+    if state.hasFailedSending || state.isDelivering && tls?.hasHeldBytes == true { scheduleDelivery() }
   }
 
   func read() {
@@ -98,9 +100,6 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   public override func writeEOF() {
     check("writeEOF")
-    require(
-      tls == nil || state.isClosing,
-      "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection")
     perform(state.endWriting(hasUnsentBytes: hasUnsentBytes))
     settle()
   }
@@ -114,9 +113,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   }
 
   override func sendingFailed(_ error: IOError) {
-    let isAnswered = state.isAwaitingPeer
-    // Once all was said, a failure is as good an end as any.
-    perform(state.sendingFailed(), isAnswered ? nil : error)
+    perform(state.sendingFailed(), error)
   }
 
   // MARK: Closing
@@ -127,7 +124,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     super.close()
   }
 
-  override func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
+  override func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
     switch action {
     case .none:
       break
@@ -138,8 +135,14 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
       sendCloseNotify()
     case .deliverRest:
       if let error { deliverRest(error) }
+    case .failHandshake:
+      handshakeBroke(error)
+    case .tellEnd:
+      tellEnd()
+    case .endWell:
+      perform(.end)
     case .end:
-      let error = error ?? brokenSending?.error ?? tls?.endError
+      let error = error ?? brokenSending?.error ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
       brokenSending?.timer?.cancel()
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", name))
       wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", name)))
@@ -169,7 +172,12 @@ extension StreamTransport: ByteReceiving {
   func receiveEnd() {
     // After a reset that a send was told of, a read is told of an end that may be none.
     if let broken = brokenSending, tls == nil { return end(broken.error) }
-    state.reachedEnd()
+    perform(state.peerEnded())
+    // The peer's answer to our close may be all that was missing.
+    if state.hasSaidGoodbye { lastByteWasSent() }
+  }
+
+  private func tellEnd() {
     do {
       // TLS has no half-close: a peer that says goodbye wants no more.
       let staysOpen = try receiver?.eofReceived() == true && tls == nil
