@@ -10,12 +10,16 @@ final class DescriptorWatcher: ReadinessWatcher {
 
   private unowned let loop: EventLoop
   private let descriptor: FileDescriptor
+  /// Void as soon as the descriptor was closed behind our back, and its number is someone else's.
+  private var claim: DescriptorClaim?
   private var reader: Listener?
   private var writer: Listener?
 
+  /// Becomes the descriptor's watcher.
   init(_ loop: EventLoop, _ descriptor: FileDescriptor) {
     self.loop = loop
     self.descriptor = descriptor
+    claim = loop.claim(descriptor, for: self)
   }
 
   var ownsDescriptor: Bool { false }
@@ -81,16 +85,15 @@ final class DescriptorWatcher: ReadinessWatcher {
     let old = listener(direction)
     if direction == .read { reader = new } else { writer = new }
     defer { drop(old, replaced: new != nil) }
-    // The descriptor may have been closed behind our back, and its number may be someone else's by now.
-    guard loop.readiness.watcher(of: descriptor) === self else { return }
+    guard let claim else { return }
     var wanted: Interest = []
     if reader != nil { wanted.insert(.read) }
     if writer != nil { wanted.insert(.write) }
     if wanted.isEmpty {
-      loop.release(descriptor)
+      loop.release(claim)
     } else {
       wanted.insert(.hangUp)
-      try loop.setInterest(wanted, for: descriptor)
+      try loop.setInterest(wanted, for: claim)
     }
   }
 

@@ -3,10 +3,22 @@ import SystemPackage
 
 extension EventLoop {
   /// Makes the watcher the owner of a descriptor. Nothing is polled for until it shows interest.
-  func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) {
+  @discardableResult
+  func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) -> DescriptorClaim {
     let former = readiness.watcher(of: descriptor)
-    readiness.claim(descriptor, for: watcher)
+    let claim = readiness.claim(descriptor, for: watcher)
     former?.descriptorWasTaken()
+    return claim
+  }
+
+  /// Changes what the owner of a descriptor wants to know, if it is the owner still.
+  func setInterest(_ interest: Interest, for claim: DescriptorClaim) throws(Errno) {
+    if readiness.isValid(claim) { try setInterest(interest, for: claim.descriptor) }
+  }
+
+  /// Ends the ownership, if it has not ended; see ``release(_:)-(FileDescriptor)``.
+  func release(_ claim: DescriptorClaim) {
+    if readiness.isValid(claim) { release(claim.descriptor) }
   }
 
   /// Changes what the owner of a descriptor wants to know.

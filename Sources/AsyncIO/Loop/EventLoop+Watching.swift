@@ -75,9 +75,7 @@ extension EventLoop {
         throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
       }
     }
-    let watcher = DescriptorWatcher(self, descriptor)
-    claim(descriptor, for: watcher)
-    return watcher
+    return DescriptorWatcher(self, descriptor)
   }
 
   /// The program's own watcher of the descriptor, if there is one.

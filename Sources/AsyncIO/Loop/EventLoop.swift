@@ -26,17 +26,8 @@ public final class EventLoop {
   var events: [PollEvent] = []
   let taskExecutor: LoopTaskExecutor
   let serialExecutor: LoopSerialExecutor
-  /// Where arriving bytes land on their way to a protocol, one read at a time.
-  let readBuffer = ReadBuffer(capacity: EventLoop.readLimit)
-  /// Where bytes land that nobody will look at.
-  lazy var discardedBytes = ReadBuffer(capacity: TLSStage.recordLimit)
-  /// Encrypted bytes on their way to the kernel, and plaintext on its way to be encrypted; empty between uses, kept for
-  /// their memory.
-  var outgoingCiphertext: [UInt8] = []
-  var gatheredPlaintext: [UInt8] = []
-  /// Where arriving datagrams land, one batch at a time.
-  lazy var packetBatch = DatagramBatch.ofPackets()
-  lazy var messageBatch = DatagramBatch.ofMessages()
+  /// What the objects of this loop share, by its type; see ``attachment(_:)``.
+  private var attachments: [ObjectIdentifier: AnyObject] = [:]
   /// The custom handler; nil for the default one.
   var exceptionHandler: ExceptionHandler?
   /// The signals that the loop handles; nil while there are none.
@@ -171,6 +162,15 @@ public final class EventLoop {
     nextCloseHook += 1
     closeHooks[key] = hook
     return { self.closeHooks[key] = nil }
+  }
+
+  /// What all objects of a kind share on this loop: made when the first of them asks, kept as long as the loop.
+  func attachment<Object: AnyObject>(_ make: () -> Object) -> Object {
+    let key = ObjectIdentifier(Object.self)
+    if let object = attachments[key] as? Object { return object }
+    let object = make()
+    attachments[key] = object
+    return object
   }
 
   // MARK: Calls

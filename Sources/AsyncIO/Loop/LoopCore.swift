@@ -57,11 +57,22 @@ final class LoopCore {
     LoopCore.trapForeignThread(method)
   }
 
+  /// The same for a method of an object of the loop's, whose type's name goes before the method's.
+  @inline(__always)
+  func checkThread(_ method: StaticString, of object: AnyObject) {
+    if mailbox.isOnRunnersThread || !mailbox.isRunning { return }
+    LoopCore.trapForeignThread("\(type(of: object)).\(method)")
+  }
+
   @inline(never)
   private static func trapForeignThread(_ method: StaticString) -> Never {
     let name = method.description
-    let qualified = name.contains(".") ? name : "EventLoop.\(name)"
-    misuse("\(qualified): called from another thread than the loop's own; use loop.remote from other threads")
+    trapForeignThread(name.contains(".") ? name : "EventLoop.\(name)")
+  }
+
+  @inline(never)
+  private static func trapForeignThread(_ method: String) -> Never {
+    misuse("\(method): called from another thread than the loop's own; use loop.remote from other threads")
   }
 
   /// Moves what other threads have left to the end of the queue. Whoever schedules does this first, so that a call

@@ -20,6 +20,13 @@ extension ReadinessWatcher {
   func descriptorWasTaken() {}
 }
 
+/// The ownership of a descriptor's number. It ends by itself when somebody else claims the number: the descriptor was
+/// closed behind its owner's back, and what is done for the one must not meet the other.
+struct DescriptorClaim {
+  let descriptor: FileDescriptor
+  fileprivate let generation: UInt32
+}
+
 /// Who watches which descriptor, and for what.
 ///
 /// A descriptor's number is used again as soon as it is closed. So each owner of a number gets a generation, events
@@ -66,12 +73,20 @@ struct ReadinessTable {
 
   /// Makes the watcher the owner of the number. What an earlier one had asked for is void: it was closed without a
   /// word, or the number would not be free.
-  mutating func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) {
+  @discardableResult
+  mutating func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) -> DescriptorClaim {
     let index = Int(descriptor.rawValue)
     while slots.count <= index { slots.append(Slot()) }
     if !slots[index].interest.isEmpty { watchedCount -= 1 }
-    let generation = slots[index].generation &+ 1
-    slots[index] = Slot(generation: max(generation, 1), watcher: watcher)
+    let generation = max(slots[index].generation &+ 1, 1)
+    slots[index] = Slot(generation: generation, watcher: watcher)
+    return DescriptorClaim(descriptor: descriptor, generation: generation)
+  }
+
+  /// Whether the number is still the claim's: not released, and nobody else's meanwhile.
+  func isValid(_ claim: DescriptorClaim) -> Bool {
+    let index = Int(claim.descriptor.rawValue)
+    return index < slots.count && slots[index].generation == claim.generation && slots[index].watcher != nil
   }
 
   /// Changes what the owner wants to know.

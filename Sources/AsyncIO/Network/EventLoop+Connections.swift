@@ -134,7 +134,7 @@ extension EventLoop {
   /// Makes protocol and transport for a connected socket. When the factory throws, the socket is the caller's again.
   func attach<P: StreamProtocol>(
     _ factory: () throws -> P, _ socket: Socket, _ stage: TLSStage? = nil, remoteAddress: SocketAddress? = nil,
-    onEnd: ((StreamTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
+    onEnd: ((DescriptorTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
   ) throws -> (transport: StreamTransport, protocol: P) {
     try socket.handOver("connect")
     let receiver: P

@@ -53,11 +53,11 @@ public final class SubprocessTransport: BaseTransport {
   private func startPipe(_ number: Int32, _ descriptor: FileDescriptor) {
     let link = ChildPipe(self, number)
     if number == 0 {
-      let pipe = WritePipeTransport(loop, descriptor, restoresFlags: false)
+      let pipe = WritePipeTransport(loop, .pipe(.init(descriptor)))
       pipes[number] = pipe
       pipe.start(link)
     } else {
-      let pipe = ReadPipeTransport(loop, descriptor, restoresFlags: false)
+      let pipe = ReadPipeTransport(loop, .pipe(.init(descriptor)))
       pipes[number] = pipe
       pipe.start(link)
     }

@@ -27,8 +27,8 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
     self.loop = loop
     master = reading
     keeper = keeping
-    reader = ReadPipeTransport(loop, reading, kind: .characterDevice, restoresFlags: false)
-    writer = WritePipeTransport(loop, writing, kind: .characterDevice, restoresFlags: false)
+    reader = ReadPipeTransport(loop, .pipe(.init(reading, .characterDevice)))
+    writer = WritePipeTransport(loop, .pipe(.init(writing, .characterDevice)))
   }
 
   func start(_ receiver: any TerminalProtocol) {
@@ -153,7 +153,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
   }
 
   /// The side that has the terminal's descriptor.
-  var pipe: PipeEnd { reader.pipe }
+  var pipeDescriptor: FileDescriptor { reader.pipeDescriptor }
 }
 
 extension TerminalTransport: CustomStringConvertible {

@@ -6,23 +6,13 @@ import SystemPackage
 ///
 /// It is made by `createDatagramEndpoint`, which hands it to the protocol in `connectionMade`. It belongs to its loop's
 /// thread.
-public final class DatagramTransport: BaseTransport, SocketTransport {
-  let loop: EventLoop
-  /// Ours to close, which happens right after `connectionLost`.
-  let socket: Socket
-  /// A stream's life, without the end of either side.
-  private var state = StreamTransportState()
+public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, SendingTransport, SocketTransport {
   private var queue = DatagramQueue()
-  /// Who is called; nil after `connectionLost`.
-  private var receiver: (any DatagramProtocol)?
-  /// The address of the peer that the endpoint is connected to; nil when it is open to all.
-  public let remoteAddress: SocketAddress?
   /// Where datagrams go as the program named it: a broadcast address, which the endpoint is not connected to, or one that
   /// stands for the peer's, such as `0.0.0.0`.
   private let destination: SocketAddress?
   /// Whether what arrives may be longer than any IP packet.
   let takesLongDatagrams: Bool
-  private var cachedLocalAddress: SocketAddress?
   /// The file that a unix socket is bound to; removed with the socket.
   private let file: SocketFile?
   /// Whether `errorReceived` runs: what it sends may fail again.
@@ -35,58 +25,47 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, destination: SocketAddress?, file: SocketFile?
   ) {
-    self.loop = loop
-    self.socket = socket
-    self.remoteAddress = remoteAddress
     self.destination = destination
     self.file = file
     let family = socket.family
     takesLongDatagrams = family != .ipv4 && family != .ipv6
+    super.init(loop, .socket(.init(socket: socket, remoteAddress: remoteAddress)))
   }
 
-  /// Ties the protocol to the transport: tells it of the endpoint, then starts to receive.
-  func start(_ receiver: any DatagramProtocol) {
-    loop.claim(socket.descriptor, for: self)
-    self.receiver = receiver
-    do {
-      try receiver.connectionMade(self)
-    } catch {
-      protocolFailed("connectionMade", error)
+  // MARK: What makes it an endpoint
+
+  override class var titles: (noun: String, title: String) { ("datagram endpoint", "datagram endpoint") }
+  override var name: String { (remoteAddress ?? destination ?? findLocalAddress())?.description ?? super.name }
+  override var hasUnsentBytes: Bool { !queue.isEmpty }
+  override var hasBytesForKernel: Bool { !queue.isEmpty && retryTimer == nil }
+  override var unsentSize: Int { queue.size }
+  override func tellMade(_ receiver: any DatagramProtocol) throws { try receiver.connectionMade(self) }
+  override func discardUnsent() { queue.removeAll() }
+
+  override func serve(_ ready: Interest) {
+    if ready.contains(.hangUp) {
+      for error in loop.kernel.takeQueuedErrors(descriptor) where !state.hasEnded {
+        failed(IOError(error.code, "send", error.destination?.description ?? name))
+      }
     }
-    state.didStart()
-    updateInterest()
+    if ready.contains(.read), state.isReading { receive() }
+    if ready.contains(.write), !queue.isEmpty { flush() }
   }
 
-  // MARK: Protocol
-
-  /// The protocol that is called now; nil after `connectionLost`. asyncio's `get_protocol`.
-  public func getProtocol() -> (any DatagramProtocol)? {
-    loop.checkThread("DatagramTransport.getProtocol")
-    return receiver
-  }
-
-  /// Has another protocol called from now on, without a `connectionMade`. asyncio's `set_protocol`.
-  public func setProtocol(_ newProtocol: any DatagramProtocol) {
-    loop.checkThread("DatagramTransport.setProtocol")
-    if receiver != nil { receiver = newProtocol }
-  }
-
-  // MARK: Information
-
-  /// The endpoint's own address; nil where there is none.
-  public var localAddress: SocketAddress? {
-    loop.checkThread("DatagramTransport.localAddress")
-    if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
-    return cachedLocalAddress
+  override func letGo() {
+    retryTimer?.cancel()
+    retryTimer = nil
+    if !socket.isClosed { file?.remove() }
+    super.letGo()
   }
 
   // MARK: Receiving
 
   /// Receives one batch: what is left is for the next tick.
   private func receive() {
-    let batch = takesLongDatagrams ? loop.messageBatch : loop.packetBatch
+    let batch = takesLongDatagrams ? memory.messageBatch : memory.packetBatch
     do throws(Errno) {
-      try loop.kernel.receive(socket.descriptor, into: batch)
+      try loop.kernel.receive(descriptor, into: batch)
     } catch {
       if error != .wouldBlock { failed(IOError(error, "recv", name)) }
       return
@@ -123,25 +102,21 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     if let address, let only = remoteAddress ?? destination, address != only, address != destination {
       // No programmer's error: the address may be that of whoever has sent something.
       let subject = "\(address) (the endpoint's remote address is \(only))"
-      failed(IOError(.socketIsConnected, "send", subject))
-      return
+      return failed(IOError(.socketIsConnected, "send", subject))
     }
     // None where the socket is connected.
     let target = remoteAddress == nil ? address ?? destination : nil
     // What is queued goes first.
     if queue.isEmpty {
       do throws(Errno) {
-        try loop.kernel.send(socket.descriptor, data, to: target)
+        try loop.kernel.send(descriptor, data, to: target)
         return
       } catch {
-        if error != .wouldBlock {
-          failed(IOError(error, "send", target?.description ?? name))
-          return
-        }
+        if error != .wouldBlock { return failed(IOError(error, "send", target?.description ?? name)) }
       }
     }
     queue.append(OutgoingDatagram([UInt8](copying: data), to: target))
-    updateInterest()
+    settle()
     tellFlow()
   }
 
@@ -153,7 +128,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   public func sendTo(_ text: String, _ address: SocketAddress? = nil) { sendTo(text.utf8Span.span, address) }
 
   private func admitsSend() -> Bool {
-    loop.checkThread("DatagramTransport.sendTo")
+    check("sendTo")
     if state.acceptsWrites { return true }
     if droppedSends.isWorthAWarning() {
       EventLoop.log.warning("what is sent by a closed datagram endpoint (\(name)) is dropped")
@@ -164,10 +139,9 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   /// Sends one batch of what is queued.
   private func flush() {
     do throws(Errno) {
-      queue.removeFirst(try loop.kernel.send(socket.descriptor, queue.front))
+      queue.removeFirst(try loop.kernel.send(descriptor, queue.front))
     } catch .wouldBlock {
-      retrySoon()
-      return
+      return retrySoon()
     } catch {
       // It was the first's error; the others may fare better.
       let address = queue.front.first?.address
@@ -176,8 +150,7 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
     }
     tellFlow()
     // The protocol may have sent, or closed, in answer to that.
-    if queue.isEmpty, !state.hasEnded { perform(state.lastByteWasSent()) }
-    updateInterest()
+    lastByteWasSent()
   }
 
   /// Looks again in a moment. The poller said that the socket takes a datagram, and it does not: a unix socket at the
@@ -185,59 +158,9 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
   private func retrySoon() {
     retryTimer = loop.callLater(.milliseconds(1)) { [unowned self] in
       retryTimer = nil
-      updateInterest()
+      settle()
     }
-    updateInterest()
   }
-
-  /// How many bytes are queued, with the eight that each datagram counts for beyond its own. asyncio's
-  /// `get_write_buffer_size`.
-  public var writeBufferSize: Int {
-    loop.checkThread("DatagramTransport.writeBufferSize")
-    return queue.size
-  }
-
-  /// The water marks in bytes. asyncio's `get_write_buffer_limits`.
-
-  public var writeBufferLimits: (low: Int, high: Int) {
-    loop.checkThread("DatagramTransport.writeBufferLimits")
-    return queue.limits
-  }
-
-  /// Sets the water marks, in bytes: the protocol is told to pause when more than `high` are queued, and to go on when
-  /// `low` or fewer are. asyncio's `set_write_buffer_limits`.
-  ///
-  /// - Parameters:
-  ///   - high: by default four times `low`; without that, 64 KiB.
-  ///   - low: by default a quarter of `high`. It must not be negative or above `high`.
-  public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
-    loop.checkThread("DatagramTransport.setWriteBufferLimits")
-    queue.setLimits(high: high, low: low)
-    tellFlow()
-  }
-
-  // MARK: Closing
-
-  public var isClosing: Bool {
-    loop.checkThread("DatagramTransport.isClosing")
-    return state.isClosing
-  }
-
-  public func close() {
-    loop.checkThread("DatagramTransport.close")
-    perform(state.close(hasUnsentBytes: !queue.isEmpty))
-    updateInterest()
-  }
-
-  /// Closes it at once: what is queued is dropped, `connectionLost` is called soon. asyncio's `abort`.
-  ///
-  /// - Parameter error: what `connectionLost` is told.
-  public func abort(_ error: (any Error)? = nil) {
-    loop.checkThread("DatagramTransport.abort")
-    end(error)
-  }
-
-  private func end(_ error: (any Error)?) { perform(state.end(), error) }
 
   // MARK: Errors
 
@@ -253,99 +176,10 @@ public final class DatagramTransport: BaseTransport, SocketTransport {
 
   private func tell(_ error: IOError) {
     isReportingError = true
-    defer { isReportingError = false }
+    defer {
+      isReportingError = false
+      settle()
+    }
     do { try receiver?.errorReceived(error) } catch { protocolFailed("errorReceived", error) }
-  }
-
-  /// Reports what a protocol's method threw, and closes the endpoint with it.
-  private func protocolFailed(_ method: String, _ error: any Error) {
-    report(method, error)
-    end(error)
-  }
-
-  private func report(_ method: String, _ error: any Error) {
-    var context = ExceptionContext(message: "error in a protocol's \(method)", error: error)
-    context.protocol = receiver
-    context.transport = self
-    loop.callExceptionHandler(context)
-  }
-
-  // MARK: Performing what the state decides
-
-  private func perform(_ action: StreamTransportState.Action, _ error: (any Error)? = nil) {
-    guard action == .end else { return }
-    queue.discard()
-    updateInterest()
-    // After a loop's end there is nobody to call any more.
-    if !loop.isClosed { loop.callSoon { self.finish(error) } }
-  }
-
-  /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
-  /// program's code.
-  private func tellFlow() {
-    while true {
-      let signal = queue.nextSignal()
-      if signal == .none { return }
-      do { try receiver?.tell(signal) } catch { report(signal.method, error) }
-      queue.didTell(signal)
-    }
-  }
-
-  private func updateInterest() {
-    guard !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self else { return }
-    var interest = state.interest(hasUnsentBytes: !queue.isEmpty && retryTimer == nil)
-    if !interest.isEmpty { interest.insert(.hangUp) }
-    do throws(Errno) {
-      try loop.setInterest(interest, for: socket.descriptor)
-    } catch {
-      end(IOError(error, "epoll", name))
-    }
-  }
-
-  /// The last call to the protocol; then everything is let go of.
-  private func finish(_ error: (any Error)?) {
-    do { try receiver?.connectionLost(error) } catch { report("connectionLost", error) }
-    letGo()
-  }
-
-  private func letGo() {
-    // Kept until this object is done changing: a protocol may call back from its deinit.
-    let last = receiver
-    defer { withExtendedLifetime(last) {} }
-    receiver = nil
-    retryTimer?.cancel()
-    retryTimer = nil
-    if !loop.isClosed, loop.readiness.watcher(of: socket.descriptor) === self { loop.release(socket.descriptor) }
-    // Asked for afterwards too.
-    if cachedLocalAddress == nil { cachedLocalAddress = socket.localAddress }
-    if !socket.isClosed { file?.remove() }
-    socket.closeDescriptor()
-  }
-
-  var name: String {
-    (remoteAddress ?? destination ?? localAddress)?.description ?? "descriptor \(socket.descriptor.rawValue)"
-  }
-}
-
-extension DatagramTransport: ReadinessWatcher {
-  func descriptorIsReady(_ ready: Interest) {
-    if ready.contains(.hangUp) {
-      for error in loop.kernel.takeQueuedErrors(socket.descriptor) where !state.hasEnded {
-        failed(IOError(error.code, "send", error.destination?.description ?? name))
-      }
-    }
-    if ready.contains(.read), state.isReading { receive() }
-    if ready.contains(.write), !queue.isEmpty { flush() }
-  }
-
-  var ownsDescriptor: Bool { !state.hasEnded }
-
-  func loopWasClosed() {
-    if loop.debug, !state.hasEnded {
-      EventLoop.log.warning("a datagram endpoint (\(name)) was still open when its event loop was closed")
-    }
-    _ = state.end()
-    queue.discard()
-    letGo()
   }
 }

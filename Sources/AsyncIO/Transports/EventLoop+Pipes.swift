@@ -21,8 +21,7 @@ extension EventLoop {
   ) async throws -> (transport: ReadPipeTransport, protocol: P) {
     let kind = try checkPipe("connectReadPipe", descriptor, .read)
     let receiver = try factory()
-    let channel = try borrow("connectReadPipe", descriptor, kind, .read)
-    let transport = ReadPipeTransport(self, channel, kind: kind, restoresFlags: true, original: descriptor)
+    let transport = ReadPipeTransport(self, try borrow("connectReadPipe", descriptor, kind, .read))
     transport.start(receiver)
     return (transport, receiver)
   }
@@ -42,8 +41,7 @@ extension EventLoop {
   ) async throws -> (transport: WritePipeTransport, protocol: P) {
     let kind = try checkPipe("connectWritePipe", descriptor, .write)
     let receiver = try factory()
-    let channel = try borrow("connectWritePipe", descriptor, kind, .write)
-    let transport = WritePipeTransport(self, channel, kind: kind, restoresFlags: true, original: descriptor)
+    let transport = WritePipeTransport(self, try borrow("connectWritePipe", descriptor, kind, .write))
     transport.start(receiver)
     return (transport, receiver)
   }
@@ -78,10 +76,11 @@ extension EventLoop {
   /// What the factory did may have claimed the descriptor.
   private func borrow(
     _ method: StaticString, _ descriptor: FileDescriptor, _ kind: FileKind, _ direction: Interest
-  ) throws -> FileDescriptor {
+  ) throws -> TransportEndpoint {
     try checkUnowned(method, descriptor)
     do throws(Errno) {
-      return try BorrowedBlockingMode.borrow(descriptor, kind, for: direction, kernel)
+      let own = try BorrowedBlockingMode.borrow(descriptor, kind, for: direction, kernel)
+      return .pipe(.init(own, kind, isBorrowed: true, original: own == descriptor ? nil : descriptor))
     } catch {
       throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
     }

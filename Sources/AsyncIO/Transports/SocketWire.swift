@@ -43,7 +43,7 @@ final class SocketWire: TLSWire {
 
   func discard() {
     early = []
-    pending.discard()
+    pending.removeAll()
   }
 
   // MARK: From the peer

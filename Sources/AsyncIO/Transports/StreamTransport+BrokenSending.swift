@@ -10,8 +10,6 @@ import SystemPackage
 struct BrokenSending {
   /// What `connectionLost` is told.
   let error: any Error
-  /// Whether a turn of the delivery is scheduled.
-  var isScheduled = false
   /// Runs out when a program leaves reading paused; nil while it reads.
   var timer: TimerHandle?
 }
@@ -21,48 +19,49 @@ extension StreamTransport {
   /// has paused for good, would never hear of the end.
   static let pauseLimit = Duration.seconds(20)
 
-  /// A send has failed for good.
-  func sendingFailed(_ error: IOError) {
-    let isAnswered = state.isAwaitingPeer
-    // Once all was said, a failure is as good an end as any.
-    perform(state.sendingFailed(), isAnswered ? nil : error)
-  }
-
   /// Drops what is unsent, and goes on with what has arrived.
   func deliverRest(_ error: any Error) {
     brokenSending = BrokenSending(error: error)
     buffer.removeAll()
-    tls?.wire.pending.discard()
+    tls?.wire.pending.removeAll()
     wakeWriter(.failure(error))
-    updateInterest()
-    scheduleRest()
+    scheduleDelivery()
   }
 
-  func scheduleRest() {
-    guard brokenSending?.isScheduled == false, !loop.isClosed else { return }
-    brokenSending?.isScheduled = true
+  /// Has what has arrived delivered, in a turn of its own: not from inside a call of the program's.
+  func scheduleDelivery() {
+    guard !isDeliveryScheduled, !loop.isClosed else { return }
+    isDeliveryScheduled = true
     // Every pause has its own time.
     brokenSending?.timer?.cancel()
     brokenSending?.timer = nil
-    loop.callSoon { self.deliverShare() }
+    loop.callSoon { [self] in
+      isDeliveryScheduled = false
+      if let brokenSending {
+        deliverShare(brokenSending)
+      } else if let tls, tls.hasHeldBytes, state.isDelivering {
+        deliver(tls)
+      }
+      settle()
+    }
   }
 
-  private func deliverShare() {
-    brokenSending?.isScheduled = false
-    guard state.hasFailedSending, let broken = brokenSending else { return }
+  private func deliverShare(_ broken: BrokenSending) {
+    guard state.hasFailedSending else { return }
     guard state.isReading else { return waitForReader(broken) }
     read()
     guard state.hasFailedSending else { return }
     if let tls, state.isReading, !tls.hasHeldBytes, tls.wire.isEmpty { return end(broken.error) }
-    scheduleRest()
+    scheduleDelivery()
   }
 
   /// Reading is paused: what waits for it decides whether the end has to wait as well.
   private func waitForReader(_ broken: BrokenSending) {
-    let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(socket.descriptor)
+    let hasRest = tls?.hasHeldBytes == true || loop.kernel.hasUnreadBytes(descriptor)
     guard hasRest else { return end(broken.error) }
     brokenSending?.timer = loop.callLater(StreamTransport.pauseLimit) { [self] in
       if state.hasFailedSending { end(broken.error) }
+      settle()
     }
     // Nothing is buffered any more. Whoever waits for that may be who has to go on reading.
     tellFlow()

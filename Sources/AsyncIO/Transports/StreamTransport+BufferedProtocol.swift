@@ -11,7 +11,7 @@ extension StreamTransport {
       try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
         guard target.count > 0 else { throw EventLoopError.emptyBuffer }
         do throws(Errno) {
-          outcome = .success(try loop.kernel.receive(socket.descriptor, into: &target))
+          outcome = .success(try loop.kernel.receive(descriptor, into: &target))
         } catch {
           outcome = .failure(error)
         }
@@ -22,7 +22,7 @@ extension StreamTransport {
     }
     switch outcome {
     case .none: protocolFailed("withBuffer", EventLoopError.emptyBuffer)
-    case .failure(let error): readFailed(error)
+    case .failure(let error): receivingFailed(error)
     case .success(0): receiveEnd()
     case .success(let count):
       do { try receiver.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }

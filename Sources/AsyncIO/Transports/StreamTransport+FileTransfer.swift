@@ -20,7 +20,7 @@ extension StreamTransport {
   func endFileTransfer() {
     isSendingFile = false
     lastByteWasSent()
-    updateInterest()
+    settle()
   }
 
   /// Suspends the task until what was written before is out.
@@ -31,7 +31,7 @@ extension StreamTransport {
 
   /// Throws once nothing can be sent: the descriptor may be closed.
   func checkOpen() throws {
-    if !state.canSend { throw brokenSending?.error ?? IOError(.connectionAbort, "sendfile", peerName) }
+    if !state.canSend { throw brokenSending?.error ?? IOError(.connectionAbort, "sendfile", name) }
   }
 
   /// Suspends the task until the kernel takes more.
@@ -44,9 +44,9 @@ extension StreamTransport {
       writeWaiter = waiter
       waiter.onCancel = { [self] in
         writeWaiter = nil
-        updateInterest()
+        settle()
       }
-      updateInterest()
+      settle()
     }
     try checkOpen()
   }

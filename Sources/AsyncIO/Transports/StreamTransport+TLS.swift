@@ -14,6 +14,7 @@ extension StreamTransport {
 
   /// Begins the handshake, on a connection that is new or open, with what was received of it already.
   func beginHandshake(_ stage: TLSStage, received: [UInt8] = []) {
+    defer { settle() }
     // What was written before goes out as it was meant to.
     if let below = tls {
       encryptBuffer(below, chunks: .max, stopsWhenBlocked: false)
@@ -21,7 +22,7 @@ extension StreamTransport {
         // Without a handshake there is nobody whom what has arrived could be for.
         end(nil)
         tls = stage
-        stage.end(brokenSending?.error ?? IOError(.connectionAbort, "TLS handshake", peerName))
+        stage.end(brokenSending?.error ?? IOError(.connectionAbort, "TLS handshake", name))
         return
       }
       stage.engine = StackedTLSEngine(
@@ -38,11 +39,11 @@ extension StreamTransport {
     state.beginHandshake()
     stage.setTimer(
       loop.callLater(stage.handshakeTimeout) { [self] in
-        let limit = "\(peerName) (the handshake took longer than \(stage.handshakeTimeout))"
+        let limit = "\(name) (the handshake took longer than \(stage.handshakeTimeout))"
         handshakeFailed(IOError(.connectionAbort, "TLS handshake", limit))
+        settle()
       })
     continueHandshake(stage)
-    updateInterest()
   }
 
   /// Suspends the task until the handshake is done. When the task is cancelled, the connection is dropped.
@@ -67,40 +68,33 @@ extension StreamTransport {
     let isDone: Bool
     do {
       // A flight may be several records.
-      stage.wire.beginJoining(&loop.outgoingCiphertext)
-      defer { stage.wire.endJoining(&loop.outgoingCiphertext) }
+      stage.wire.beginJoining(&memory.outgoingCiphertext)
+      defer { stage.wire.endJoining(&memory.outgoingCiphertext) }
       isDone = try stage.engine.handshake(over: stage.wire)
     } catch {
-      handshakeFailed(error.with(peerName))
+      handshakeFailed(error.with(name))
       return
     }
     guard isDone, stage.wire.sendFailure == nil || stage.isDoneForPeer else {
-      if let error = stage.wire.sendFailure {
-        handshakeBroke(.failure(error))
-      } else if let end = stage.wire.end {
-        handshakeBroke(end)
-      } else {
-        noteSending(stage)
-      }
+      noteSending(stage)
+      if state.isHandshaking, let end = stage.wire.end { streamEnded(end, stage) }
       return
     }
-    state.endHandshake()
-    stage.isConnected = true
+    stage.isAgreed = true
     // Its own last word, and then what was written meanwhile.
-    if !wasMade { start() }
+    if state.endHandshake() { begin() }
     stage.finishHandshake(.success(()))
     noteSending(stage)
     flushEncrypted(stage)
     deliver(stage)
-    updateInterest()
   }
 
   /// The stream has ended, or a system call has failed, before the handshake was done: which of them it is that shows
   /// a peer that went away is a matter of moments.
-  func handshakeBroke(_ end: SocketWire.End) {
-    var code = Errno.connectionReset
-    if case .failure(let error) = end, error != .brokenPipe { code = error }
-    handshakeFailed(IOError(code, "TLS handshake", peerName))
+  func handshakeBroke(_ error: (any Error)?) {
+    var code = (error as? IOError)?.code ?? .connectionReset
+    if code == .brokenPipe { code = .connectionReset }
+    handshakeFailed(IOError(code, "TLS handshake", name))
   }
 
   /// Ends a connection that is not encrypted yet.
@@ -108,12 +102,7 @@ extension StreamTransport {
     guard let stage = tls, state.isHandshaking else { return }
     // A server's peer that goes away before it has said anything is no news.
     let isNews = (error as? IOError).map { $0.code == .connectionAbort } ?? true
-    if !stage.isAwaited, isNews {
-      var context = ExceptionContext(message: "the TLS handshake of a connection failed", error: error)
-      context.transport = self
-      context.protocol = getProtocol()
-      loop.callExceptionHandler(context)
-    }
+    if !stage.isAwaited, isNews { report("the TLS handshake of a connection failed", error) }
     end(error)
     stage.finishHandshake(.failure(error))
   }
@@ -121,15 +110,7 @@ extension StreamTransport {
   /// After a call of the engine: what became of what it wanted sent.
   @inline(__always)
   func noteSending(_ stage: TLSStage) {
-    if let error = stage.wire.sendFailure {
-      if state.isHandshaking {
-        handshakeBroke(.failure(error))
-      } else {
-        sendingFailed(IOError(error, "send", peerName))
-      }
-    } else if !stage.wire.pending.isEmpty {
-      updateInterest()
-    }
+    if let error = stage.wire.sendFailure { sendingFailed(IOError(error, endpoint.calls.send.description, name)) }
   }
 
   // MARK: Closing
@@ -144,7 +125,6 @@ extension StreamTransport {
     // The peer's last word may be among what nobody wanted.
     discard(stage)
     lastByteWasSent()
-    updateInterest()
   }
 
   /// Ends a close that makes no progress for as long as the limit is.
@@ -153,12 +133,10 @@ extension StreamTransport {
     stage.setTimer(
       loop.callLater(stage.shutdownTimeout) { [self] in
         guard !state.hasEnded else { return }
-        if !state.isAwaitingPeer, stage.wire.sentCount > sentBefore {
-          limitShutdown(stage)
-        } else {
-          let limit = "\(peerName) (the peer took longer than \(stage.shutdownTimeout))"
-          end(stage.endError ?? IOError(.timedOut, "TLS shutdown", limit))
-        }
+        defer { settle() }
+        if !state.hasSaidGoodbye, stage.wire.sentCount > sentBefore { return limitShutdown(stage) }
+        let limit = "\(name) (the peer took longer than \(stage.shutdownTimeout))"
+        end(state.wasCutShort ? nil : IOError(.timedOut, "TLS shutdown", limit))
       })
   }
 }
@@ -166,10 +144,7 @@ extension StreamTransport {
 extension ExtraInfoKey where Value == TLSInfo {
   /// What was agreed on in the TLS handshake; nil on a connection that is not encrypted.
   public static var tls: Self {
-    Self(ofStream: { transport in
-      guard let stage = transport.tls, stage.isConnected else { return nil }
-      return stage.engine.info
-    })
+    Self(ofStream: { $0.tls?.info })
   }
 }
 

@@ -4,12 +4,11 @@ import SystemPackage
 extension StreamTransport {
   func readEncrypted(_ stage: TLSStage) {
     stage.wire.allowReceiving()
-    if state.isHandshaking {
-      continueHandshake(stage)
-    } else if state.isAwaitingPeer {
-      discard(stage)
-    } else {
-      deliver(stage)
+    switch state.reader {
+    case .handshake: continueHandshake(stage)
+    case .program: deliver(stage)
+    case .close: discard(stage)
+    case nil: break
     }
   }
 
@@ -27,7 +26,7 @@ extension StreamTransport {
         return
       }
       guard case .success(let step) = outcome else {
-        if case .failure(let error) = outcome { end(error.with(peerName)) }
+        if case .failure(let error) = outcome { end(error.with(name)) }
         return
       }
       noteSending(stage)
@@ -36,8 +35,7 @@ extension StreamTransport {
       if step.count > 0 { tell(buffered, step.count) }
       if step.next == .end {
         stage.hasPlaintext = false
-        receiveEnd()
-        return
+        return receiveEnd()
       }
     }
     // Behind everything that came before it, and only to a protocol that still wants to hear.
@@ -50,7 +48,7 @@ extension StreamTransport {
   private func decrypt(
     _ stage: TLSStage, for receiver: (any BufferedProtocol)?
   ) throws -> Result<TLSDecryption, TLSError> {
-    guard let receiver else { return decrypt(stage, into: loop.readBuffer) }
+    guard let receiver else { return decrypt(stage, into: memory.readBuffer) }
     var outcome: Result<TLSDecryption, TLSError>?
     try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
       guard target.count > 0 else { throw EventLoopError.emptyBuffer }
@@ -81,39 +79,25 @@ extension StreamTransport {
       return
     }
     do {
-      try loop.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
+      try memory.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
     } catch {
       protocolFailed("dataReceived", error)
     }
   }
 
-  /// After a pause: what is held goes first, and not from inside the program's call.
-  func scheduleHeldBytes(_ stage: TLSStage) {
-    guard stage.hasHeldBytes, state.isDelivering, !stage.isDeliveryScheduled else { return }
-    stage.isDeliveryScheduled = true
-    loop.callSoon { [self] in
-      stage.isDeliveryScheduled = false
-      guard tls === stage, state.isDelivering, stage.hasHeldBytes else { return }
-      deliver(stage)
-      updateInterest()
-    }
-  }
-
   /// Looks for the peer's close_notify only: the connection was closed.
   func discard(_ stage: TLSStage) {
-    while state.isAwaitingPeer {
+    while state.reader == .close {
       // Not where a protocol may be looking at what it was given.
-      switch decrypt(stage, into: loop.discardedBytes) {
-      case .failure:
-        end(nil)
-        return
-      case .success(let step):
-        if step.next != .end, stage.wire.receivedCount > stage.receiveLimit { return peerGoesOn(stage) }
-        switch step.next {
-        case .repeatCall: continue
-        case .end: peerIsDone()
-        case .receive: if let end = stage.wire.end { streamEnded(end, stage) }
-        }
+      guard case .success(let step) = decrypt(stage, into: memory.discardedBytes) else { return end(nil) }
+      if step.next == .end { return receiveEnd() }
+      // The peer takes no notice of our close. What it sends costs both sides, and is for nobody.
+      if stage.wire.receivedCount > stage.receiveLimit {
+        let what = "\(name) (the peer went on sending after the close)"
+        return end(IOError(.connectionAbort, "TLS shutdown", what))
+      }
+      if step.next == .receive {
+        if let end = stage.wire.end { streamEnded(end, stage) }
         return
       }
     }
@@ -121,33 +105,16 @@ extension StreamTransport {
 
   /// The socket's stream has ended, without the peer's close_notify.
   func streamEnded(_ end: SocketWire.End, _ stage: TLSStage) {
-    if let broken = brokenSending {
-      self.end(broken.error)
-    } else if state.isHandshaking {
-      handshakeBroke(end)
-    } else if case .failure(let error) = end {
-      // Once all was said, that is as good an end as any.
-      self.end(state.isAwaitingPeer ? nil : IOError(error, "recv", peerName))
-    } else if state.isAwaitingPeer {
-      peerIsDone()
-    } else if stage.provider.insecurelyAcceptsTruncation {
-      receiveEnd()
-    } else {
-      stage.endError = TLSError.truncated.with(peerName)
-      state.reachedEnd()
-      close()
+    var error = brokenSending?.error
+    if error == nil, case .failure(let code) = end {
+      error = IOError(code, endpoint.calls.receive.description, name)
     }
-  }
-
-  /// The peer takes no notice of our close. What it sends costs both sides, and is for nobody.
-  private func peerGoesOn(_ stage: TLSStage) {
-    let what = "\(peerName) (the peer went on sending after the close)"
-    end(stage.endError ?? IOError(.connectionAbort, "TLS shutdown", what))
-  }
-
-  private func peerIsDone() {
-    state.reachedEnd()
-    lastByteWasSent()
-    updateInterest()
+    let isEnough = stage.provider.insecurelyAcceptsTruncation
+    perform(state.streamEnded(failed: error != nil, isEnough: isEnough, hasUnsentBytes: hasUnsentBytes), error)
+    if state.hasSaidGoodbye {
+      lastByteWasSent()
+    } else if state.wasCutShort, hasUnsentBytes {
+      limitShutdown(stage)
+    }
   }
 }

@@ -3,6 +3,7 @@ import SystemPackage
 
 extension StreamTransport {
   func writeEncrypted(_ bytes: Span<UInt8>, _ stage: TLSStage) {
+    defer { settle() }
     var done = 0
     while done < bytes.count, buffer.isEmpty, stage.wire.pending.isEmpty, !state.isHandshaking {
       let part = bytes.extracting(done..<min(bytes.count, done + TLSStage.chunk))
@@ -10,31 +11,30 @@ extension StreamTransport {
         try encrypt(part, stage)
         noteSending(stage)
       } catch {
-        end(error.with(peerName))
+        end(error.with(name))
       }
       if !state.canSend { return }
       done += part.count
       if !stage.wire.pending.isEmpty { buffer.encryptedCount = part.count }
     }
     if done < bytes.count { buffer.append(bytes.extracting(done...)) }
-    updateInterest()
     tellFlow()
   }
 
   func writeLinesEncrypted(_ lines: [[UInt8]], _ stage: TLSStage) {
+    defer { settle() }
     let mayGo = buffer.isEmpty && stage.wire.pending.isEmpty && !state.isHandshaking
     // All of them first, so that small ones share a record.
     buffer.append(contentsOf: lines)
     if mayGo { encryptBuffer(stage, chunks: .max) }
     if !state.canSend { return }
-    updateInterest()
     tellFlow()
   }
 
   /// Encrypts and sends. What takes several records goes out by one system call.
   private func encrypt(_ bytes: Span<UInt8>, _ stage: TLSStage) throws(TLSError) {
-    if bytes.count > TLSStage.recordLimit { stage.wire.beginJoining(&loop.outgoingCiphertext) }
-    defer { stage.wire.endJoining(&loop.outgoingCiphertext) }
+    if bytes.count > TLSStage.recordLimit { stage.wire.beginJoining(&memory.outgoingCiphertext) }
+    defer { stage.wire.endJoining(&memory.outgoingCiphertext) }
     try stage.engine.encrypt(bytes, to: stage.wire)
   }
 
@@ -45,13 +45,13 @@ extension StreamTransport {
       left -= 1
       var count = 0
       do throws(TLSError) {
-        try buffer.withFront(TLSStage.chunk, gathering: &loop.gatheredPlaintext) { (part) throws(TLSError) in
+        try buffer.withFront(TLSStage.chunk, gathering: &memory.gatheredPlaintext) { (part) throws(TLSError) in
           count = part.count
           try encrypt(part, stage)
         }
         noteSending(stage)
       } catch {
-        end(error.with(peerName))
+        end(error.with(name))
       }
       if !state.canSend { return }
       buffer.consumeEncrypted(count)
@@ -69,6 +69,5 @@ extension StreamTransport {
     tellFlow()
     // The protocol may have written, or closed, in answer to that.
     lastByteWasSent()
-    updateInterest()
   }
 }

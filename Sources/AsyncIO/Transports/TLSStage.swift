@@ -18,12 +18,10 @@ final class TLSStage {
   let shutdownTimeout: Duration
   var engine: any TLSEngine
   let wire: SocketWire
-  /// Whether a call to deliver what is held is scheduled.
-  var isDeliveryScheduled = false
   /// Whether the engine may have more plaintext without more from the peer.
   var hasPlaintext = false
-  /// Whether the handshake is done.
-  var isConnected = false
+  /// Whether the two ends have agreed.
+  var isAgreed = false
   /// Whether this end accepts.
   private let isServer: Bool
   /// How the handshake ended, for whoever awaits it; nil while it has not.
@@ -36,8 +34,6 @@ final class TLSStage {
   private var timer: TimerHandle?
   /// How many bytes may have been received by the time of the peer's answer to our close.
   var receiveLimit = Int.max
-  /// Why the connection will end once everything is sent; nil where all is well.
-  var endError: (any Error)?
 
   init(_ engine: any TLSEngine, _ options: TLSOptions, over wire: SocketWire) {
     self.engine = engine
@@ -47,6 +43,9 @@ final class TLSStage {
     handshakeTimeout = options.handshakeTimeout
     shutdownTimeout = options.shutdownTimeout
   }
+
+  /// What was agreed on; nil while nothing was.
+  var info: TLSInfo? { isAgreed ? engine.info : nil }
 
   /// Whether there is something to deliver, whatever the socket has.
   var hasHeldBytes: Bool { hasPlaintext || wire.hasEarlyBytes || wire.end != nil }

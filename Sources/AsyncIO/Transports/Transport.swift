@@ -35,28 +35,16 @@ public protocol ReadTransport: BaseTransport {
   func resumeReading()
 }
 
-/// A transport that takes data. asyncio's `WriteTransport`.
-public protocol WriteTransport: BaseTransport {
-  /// Sends bytes, or buffers what the kernel does not take now. Never blocks, never throws: a failure comes as
-  /// `connectionLost`. asyncio's `write`.
-  ///
-  /// After the connection's end, or after `close()` once everything was sent, bytes are dropped.
-  func write(_ bytes: Span<UInt8>)
-  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
-  func writeLines(_ lines: [[UInt8]])
-
+/// A transport that sends: what cannot go out at once waits, and that may become too much. asyncio's flow control.
+public protocol SendingTransport: BaseTransport {
   /// Closes it at once: what is buffered is dropped, `connectionLost` is called soon. asyncio's `abort`.
   ///
   /// - Parameter error: what `connectionLost` is told: why a layer above the transport gives the connection up.
   func abort(_ error: (any Error)?)
 
-  /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
-  var canWriteEOF: Bool { get }
-
-  /// Ends the write side once everything is sent; reading goes on. asyncio's `write_eof`.
-  func writeEOF()
-
   /// How many bytes are buffered. asyncio's `get_write_buffer_size`.
+  ///
+  /// Each datagram counts for eight beyond its own.
   var writeBufferSize: Int { get }
 
   /// The water marks in bytes. asyncio's `get_write_buffer_limits`.
@@ -71,10 +59,29 @@ public protocol WriteTransport: BaseTransport {
   func setWriteBufferLimits(high: Int?, low: Int?)
 }
 
-extension WriteTransport {
+extension SendingTransport {
   /// Closes it at once: what is buffered is dropped, `connectionLost(nil)` is called soon. asyncio's `abort`.
   public func abort() { abort(nil) }
+}
 
+/// A transport that takes data. asyncio's `WriteTransport`.
+public protocol WriteTransport: SendingTransport {
+  /// Sends bytes, or buffers what the kernel does not take now. Never blocks, never throws: a failure comes as
+  /// `connectionLost`. asyncio's `write`.
+  ///
+  /// After the connection's end, or after `close()` once everything was sent, bytes are dropped.
+  func write(_ bytes: Span<UInt8>)
+  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
+  func writeLines(_ lines: [[UInt8]])
+
+  /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
+  var canWriteEOF: Bool { get }
+
+  /// Ends the write side once everything is sent; reading goes on. asyncio's `write_eof`.
+  func writeEOF()
+}
+
+extension WriteTransport {
   /// Sends bytes, or buffers what the kernel does not take now. asyncio's `write`.
   public func write(_ bytes: [UInt8]) { write(bytes.span) }
 
@@ -87,8 +94,8 @@ public struct ExtraInfoKey<Value> {
   let read: (any BaseTransport) -> Value?
 
   /// Asks transports on sockets; others have no answer.
-  fileprivate init(ofSocket read: @escaping (any SocketTransport) -> Value?) {
-    self.read = { ($0 as? any SocketTransport).flatMap(read) }
+  fileprivate init(ofSocket read: @escaping (any SocketTransport & DescriptorTransport) -> Value?) {
+    self.read = { ($0 as? any SocketTransport & DescriptorTransport).flatMap(read) }
   }
 
   /// Asks connections; others have no answer.
@@ -96,16 +103,28 @@ public struct ExtraInfoKey<Value> {
     self.read = { ($0 as? StreamTransport).flatMap(read) }
   }
 
-  fileprivate init(ofPipe read: @escaping (PipeEnd) -> Value?) {
-    self.read = { ($0 as? any PipeTransport).flatMap { read($0.pipe) } }
+  fileprivate init(ofPipe read: @escaping (any PipeTransport) -> Value?) {
+    self.read = { ($0 as? any PipeTransport).flatMap(read) }
   }
 }
 
-/// A transport on a socket, as ``ExtraInfoKey`` sees it.
-protocol SocketTransport: BaseTransport {
-  var socket: Socket { get }
+/// A transport on a socket.
+public protocol SocketTransport: BaseTransport {
+  /// The transport's own address; nil where there is none.
   var localAddress: SocketAddress? { get }
+  /// The peer's address; nil where there is none, as on an endpoint that is open to all.
   var remoteAddress: SocketAddress? { get }
+}
+
+extension SocketTransport where Self: DescriptorTransport {
+  public var localAddress: SocketAddress? {
+    check("localAddress")
+    return findLocalAddress()
+  }
+
+  public var remoteAddress: SocketAddress? { endpoint.socketEnd.remoteAddress }
+
+  var socket: Socket { endpoint.socketEnd.socket }
 }
 
 extension ExtraInfoKey where Value == Socket {
@@ -122,10 +141,15 @@ extension ExtraInfoKey where Value == SocketAddress {
 
 /// A transport on a pipe, as ``ExtraInfoKey`` sees it.
 protocol PipeTransport: BaseTransport {
-  var pipe: PipeEnd { get }
+  /// What the program gave us, or what we made.
+  var pipeDescriptor: FileDescriptor { get }
+}
+
+extension PipeTransport where Self: DescriptorTransport {
+  var pipeDescriptor: FileDescriptor { endpoint.number }
 }
 
 extension ExtraInfoKey where Value == FileDescriptor {
   /// The pipe transport's descriptor, to look at. It stays the transport's, and is a closed one's number after the end.
-  public static var pipe: Self { Self(ofPipe: { $0.original }) }
+  public static var pipe: Self { Self(ofPipe: { $0.pipeDescriptor }) }
 }

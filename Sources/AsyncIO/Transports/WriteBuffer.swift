@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import DequeModule
 
-/// Bytes that the kernel has not taken yet, and whether there are too many of them.
+/// Bytes that the kernel has not taken yet. Pure.
 struct WriteBuffer {
-  typealias Signal = WaterMarks.Signal
-
   /// The least that a chunk has room for, so that small writes share one.
   static let chunkCapacity = 4096
   /// The most chunks that one system call is handed.
@@ -17,16 +15,10 @@ struct WriteBuffer {
   private(set) var count = 0
   /// How many bytes were taken to be encrypted, and are not with the kernel yet. They count for the marks.
   var encryptedCount = 0
-  private var marks = WaterMarks()
 
-  var low: Int { marks.low }
-  var high: Int { marks.high }
-  /// Whether the protocol was told to pause, and not yet to go on.
-  var isPaused: Bool { marks.isPaused }
   var isEmpty: Bool { count == 0 }
-
-  /// Sets the marks. Without `low` it is a quarter of `high`; without both, 16 and 64 KiB.
-  mutating func setLimits(high newHigh: Int?, low newLow: Int?) { marks.set(high: newHigh, low: newLow) }
+  /// How much waits, for the marks: what is here, and what is on its way from here to the kernel.
+  var size: Int { count + encryptedCount }
 
   mutating func append(_ bytes: Span<UInt8>) {
     guard bytes.count > 0 else { return }
@@ -115,22 +107,11 @@ struct WriteBuffer {
     return taken
   }
 
-  /// Drops everything, without a word to the protocol: there is no more to write for.
-  mutating func discard() {
-    removeAll()
-    marks.silence()
-  }
-
-  /// Drops everything. The protocol may still be told that nothing waits any more.
+  /// Drops everything.
   mutating func removeAll() {
     chunks.removeAll()
     firstOffset = 0
     count = 0
     encryptedCount = 0
   }
-
-  /// What the protocol has to be told as things stand now; see ``WaterMarks/nextSignal(count:)``.
-  mutating func nextSignal() -> Signal { marks.nextSignal(count: count + encryptedCount) }
-
-  mutating func didTell(_ signal: Signal) { marks.didTell(signal) }
 }

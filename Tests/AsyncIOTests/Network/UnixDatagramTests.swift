@@ -208,7 +208,7 @@ struct UnixDatagramTests {
       let (server, client) = try await loop.endpointPair()
       client.transport.sendTo("x")
       try await loop.until { server.texts == ["x"] }
-      #expect(loop.packetBatch.datagramSize == 64 * 1024)
+      #expect(loop.transportMemory.packetBatch.datagramSize == 64 * 1024)
       #expect(!server.transport.takesLongDatagrams)
       try await loop.close(server, client)
     }

@@ -304,7 +304,7 @@ struct DatagramTransportClosingTests {
       defer { peer.close() }
       let (_, endpoint) = try await loop.createDatagramEndpoint(
         { DatagramRecorder() }, socket: Socket(adopting: near, kernel: kernel))
-      loop.messageBatch = DatagramBatch(capacity: 4, datagramSize: 1000)
+      loop.transportMemory.messageBatch = DatagramBatch(capacity: 4, datagramSize: 1000)
       try kernel.real.send(far, pattern(size).span, to: nil)
       try kernel.real.send(far, "short".utf8Span.span, to: nil)
       try await loop.until { endpoint.calls.count == 3 }

@@ -243,7 +243,7 @@ struct DatagramTransportTests {
   func boundedShare() throws {
     try runLoop { loop, kernel in
       let (server, client) = try await loop.endpointPair()
-      let count = 3 * loop.packetBatch.capacity + 1
+      let count = 3 * loop.transportMemory.packetBatch.capacity + 1
       for number in 0..<count { client.transport.sendTo("\(number)") }
       var inThisTick = 0
       var most = 0
@@ -257,7 +257,7 @@ struct DatagramTransportTests {
       }
       loop.callSoon(tick)
       try await loop.until { server.datagrams.count == count }
-      #expect(most == loop.packetBatch.capacity)
+      #expect(most == loop.transportMemory.packetBatch.capacity)
       #expect(server.texts == (0..<count).map(String.init))
       #expect(kernel.count(of: .receiveBatch) == 4)
       try await loop.close(server, client)

@@ -29,19 +29,20 @@ struct WriteBufferTests {
     var random = SeededRandom(seed)
     let source = pattern(40_000)
     var buffer = WriteBuffer()
+    var marks = WaterMarks()
     var model: [UInt8] = []
     var (low, high) = (16 * 1024, 64 * 1024)
     var isPaused = false
     // From a place of its own each time, so that no part looks like its neighbour.
     func bytes(_ count: Int) -> [UInt8] { Array(source[Int.random(in: 0..<1000, using: &random)...].prefix(count)) }
-    func check(_ signal: WriteBuffer.Signal, _ operation: String) {
-      var expected = WriteBuffer.Signal.none
+    func check(_ signal: WaterMarks.Signal, _ operation: String) {
+      var expected = WaterMarks.Signal.none
       if !isPaused, model.count > high { expected = .pause } else if isPaused, model.count <= low { expected = .resume }
       if expected != .none { isPaused.toggle() }
       #expect(signal == expected, "\(operation) at \(model.count) bytes, marks \(low) and \(high)")
       #expect(buffer.count == model.count)
       #expect(buffer.isEmpty == model.isEmpty)
-      #expect(buffer.isPaused == isPaused)
+      #expect(marks.isPaused == isPaused)
     }
 
     for _ in 0..<150 {
@@ -51,7 +52,7 @@ struct WriteBufferTests {
         let part = bytes(size)
         model += part
         buffer.append(part.span)
-        check(buffer.told(), "append")
+        check(marks.told(buffer.size), "append")
       case 4:
         let lines = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
           bytes(Int.random(in: 0..<50, using: &random))
@@ -61,12 +62,12 @@ struct WriteBufferTests {
         let skipping = model.isEmpty && !joined.isEmpty ? Int.random(in: 0...joined.count, using: &random) : 0
         model += joined.dropFirst(skipping)
         buffer.append(contentsOf: lines, skipping: skipping)
-        check(buffer.told(), "append lines")
+        check(marks.told(buffer.size), "append lines")
       case 5:
         high = Int.random(in: 0...100_000, using: &random)
         low = Int.random(in: 0...high, using: &random)
-        buffer.setLimits(high: high, low: low)
-        check(buffer.told(), "set limits")
+        marks.set(high: high, low: low)
+        check(marks.told(buffer.size), "set limits")
       default:
         let front = front(buffer)
         let taken = Int.random(in: 0...front.count, using: &random)
@@ -74,59 +75,62 @@ struct WriteBufferTests {
         #expect(Array(front.prefix(500)) == Array(model.prefix(min(500, front.count))))
         model.removeFirst(taken)
         buffer.consume(taken)
-        check(buffer.told(), "consume \(taken)")
+        check(marks.told(buffer.size), "consume \(taken)")
       }
     }
     #expect(content(buffer) == model)
-    buffer.discard()
+    buffer.removeAll()
     #expect(buffer.isEmpty && buffer.front.isEmpty && buffer.firstOffset == 0)
   }
 
   @Test("pause strictly above high, resume at low")
   func marksAreExact() {
     var buffer = WriteBuffer()
-    buffer.setLimits(high: 10, low: 4)
-    #expect(buffer.told() == .none)
+    var marks = WaterMarks()
+    marks.set(high: 10, low: 4)
+    #expect(marks.told(buffer.size) == .none)
     buffer.append(pattern(10).span)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     buffer.append(pattern(1).span)
-    #expect(buffer.told() == .pause)
+    #expect(marks.told(buffer.size) == .pause)
     buffer.append(pattern(100).span)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     buffer.consume(106)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     #expect(buffer.count == 5)
     buffer.consume(1)
-    #expect(buffer.told() == .resume)
+    #expect(marks.told(buffer.size) == .resume)
     buffer.consume(4)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
   }
 
   @Test("with marks of zero any byte pauses, and the last one resumes")
   func zeroMarks() {
     var buffer = WriteBuffer()
-    buffer.setLimits(high: 0, low: nil)
-    #expect(buffer.told() == .none)
+    var marks = WaterMarks()
+    marks.set(high: 0, low: nil)
+    #expect(marks.told(buffer.size) == .none)
     buffer.append(pattern(1).span)
-    #expect(buffer.told() == .pause)
+    #expect(marks.told(buffer.size) == .pause)
     buffer.consume(1)
-    #expect(buffer.told() == .resume)
+    #expect(marks.told(buffer.size) == .resume)
   }
 
   @Test("limits take effect at once, and have defaults")
   func limits() {
     var buffer = WriteBuffer()
-    #expect(buffer.low == 16 * 1024 && buffer.high == 64 * 1024)
+    var marks = WaterMarks()
+    #expect(marks.low == 16 * 1024 && marks.high == 64 * 1024)
     buffer.append(pattern(100).span)
-    buffer.setLimits(high: 99, low: nil)
-    #expect(buffer.told() == .pause)
-    #expect(buffer.low == 24)
-    buffer.setLimits(high: nil, low: 100)
-    #expect(buffer.told() == .resume)
-    #expect(buffer.high == 400)
-    buffer.setLimits(high: nil, low: nil)
-    #expect(buffer.told() == .none)
-    #expect(buffer.low == 16 * 1024 && buffer.high == 64 * 1024)
+    marks.set(high: 99, low: nil)
+    #expect(marks.told(buffer.size) == .pause)
+    #expect(marks.low == 24)
+    marks.set(high: nil, low: 100)
+    #expect(marks.told(buffer.size) == .resume)
+    #expect(marks.high == 400)
+    marks.set(high: nil, low: nil)
+    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.low == 16 * 1024 && marks.high == 64 * 1024)
   }
 
   @Test("Small writes share chunks, so that one system call takes many of them")
@@ -139,21 +143,25 @@ struct WriteBufferTests {
   @Test("a write of nothing leaves no chunk")
   func emptyAppend() {
     var buffer = WriteBuffer()
+    var marks = WaterMarks()
     buffer.append([UInt8]().span)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     buffer.append(contentsOf: [[], []], skipping: 0)
-    #expect(buffer.told() == .none)
+    #expect(marks.told(buffer.size) == .none)
     #expect(buffer.front.isEmpty)
   }
 
   @Test("dropping what is left says nothing to the protocol, and does not pause it again")
   func discardIsSilent() {
     var buffer = WriteBuffer()
-    buffer.setLimits(high: 1, low: 0)
+    var marks = WaterMarks()
+    marks.set(high: 1, low: 0)
     buffer.append(pattern(2).span)
-    #expect(buffer.told() == .pause)
-    buffer.discard()
-    #expect(buffer.isPaused)
+    #expect(marks.told(buffer.size) == .pause)
+    buffer.removeAll()
+    marks.silence()
+    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.isPaused)
     #expect(content(buffer) == [])
   }
 }

@@ -3,20 +3,21 @@ import Testing
 
 @testable import AsyncIO
 
-@Suite("Stream transport: the state machine")
-struct StreamTransportStateTests {
+@Suite("Transport: the state machine")
+struct TransportStateTests {
   private enum Event: CaseIterable {
-    case didStart, pauseReading, resumeReading, reachedEnd, close, closeWithUnsent, end, endWriting
+    case didStart, pauseReading, resumeReading, peerEnded, close, closeWithUnsent, end, endWriting
     case endWritingWithUnsent, lastByteWasSent, sendingFailed, beginHandshake, endHandshake
+    case streamFailed, streamEnded, streamEndedWithUnsent, streamEndedEnough
 
-    func apply(to state: inout StreamTransportState) -> StreamTransportState.Action {
+    func apply(to state: inout TransportState) -> TransportState.Action {
       switch self {
       case .didStart: state.didStart()
       case .pauseReading: state.pauseReading()
       case .resumeReading: state.resumeReading()
-      case .reachedEnd: state.reachedEnd()
       case .beginHandshake: state.beginHandshake()
-      case .endHandshake: state.endHandshake()
+      case .endHandshake: _ = state.endHandshake()
+      case .peerEnded: return state.peerEnded()
       case .close: return state.close(hasUnsentBytes: false)
       case .closeWithUnsent: return state.close(hasUnsentBytes: true)
       case .end: return state.end()
@@ -24,6 +25,10 @@ struct StreamTransportStateTests {
       case .endWritingWithUnsent: return state.endWriting(hasUnsentBytes: true)
       case .lastByteWasSent: return state.lastByteWasSent()
       case .sendingFailed: return state.sendingFailed()
+      case .streamFailed: return state.streamEnded(failed: true, isEnough: false, hasUnsentBytes: false)
+      case .streamEnded: return state.streamEnded(failed: false, isEnough: false, hasUnsentBytes: false)
+      case .streamEndedWithUnsent: return state.streamEnded(failed: false, isEnough: false, hasUnsentBytes: true)
+      case .streamEndedEnough: return state.streamEnded(failed: false, isEnough: true, hasUnsentBytes: true)
       }
       return .none
     }
@@ -34,6 +39,7 @@ struct StreamTransportStateTests {
     var started = false
     var paused = false
     var reachedEnd = false
+    var cutShort = false
     var closed = false
     var broken = false
     var ended = false
@@ -46,13 +52,28 @@ struct StreamTransportStateTests {
     private var isOpen: Bool { !closed && !broken }
     private var mayBeSecured: Bool { isOpen && !handshaking && !writingEnded && !reachedEnd }
 
-    mutating func expect(_ event: Event) -> StreamTransportState.Action {
+    /// What the transport sees to: such an event would end the process.
+    func isPossible(_ event: Event) -> Bool {
       switch event {
-      case .didStart: if !handshaking { started = true }
+      case .didStart: started || !handshaking
+      case .peerEnded: started && !handshaking || broken || closed
+      case .endWriting, .endWritingWithUnsent: !secured || !isOpen
+      case .beginHandshake: mayBeSecured
+      case .endHandshake: handshaking
+      case .streamFailed, .streamEnded, .streamEndedWithUnsent, .streamEndedEnough:
+        handshaking || (secured || broken) && !ended && reads && (started || broken)
+          || saidGoodbye && !reachedEnd && !ended
+      default: true
+      }
+    }
+
+    mutating func expect(_ event: Event) -> TransportState.Action {
+      switch event {
+      case .didStart: started = true
       case .pauseReading: paused = true
       case .resumeReading: paused = false
-      case .reachedEnd: reachedEnd = true
-      case .beginHandshake: if mayBeSecured { (secured, handshaking) = (true, true) }
+      case .peerEnded: return peerEnded()
+      case .beginHandshake: (secured, handshaking) = (true, true)
       case .endHandshake: handshaking = false
       case .close: return close(unsent: false)
       case .closeWithUnsent: return close(unsent: true)
@@ -61,29 +82,50 @@ struct StreamTransportStateTests {
       case .endWritingWithUnsent: return endWriting(unsent: true)
       case .lastByteWasSent: return lastByte()
       case .sendingFailed:
-        if handshaking || closed { return endOnce() }
+        if handshaking { return .failHandshake }
+        if closed { return endOnce(well: saidGoodbye) }
         if !broken {
           broken = true
           return .deliverRest
         }
+      case .streamFailed: return streamEnded(failed: true)
+      case .streamEnded: return streamEnded()
+      case .streamEndedWithUnsent: return streamEnded(unsent: true)
+      case .streamEndedEnough: return streamEnded(enough: true)
       }
       return .none
     }
 
-    private mutating func close(unsent: Bool) -> StreamTransportState.Action {
+    private mutating func peerEnded() -> TransportState.Action {
+      reachedEnd = true
+      return closed ? .none : .tellEnd
+    }
+
+    private mutating func streamEnded(
+      failed: Bool = false, enough: Bool = false, unsent: Bool = false
+    ) -> TransportState.Action {
+      if handshaking { return .failHandshake }
+      if broken { return endOnce() }
+      if failed { return endOnce(well: saidGoodbye) }
+      if enough || saidGoodbye { return peerEnded() }
+      (reachedEnd, cutShort) = (true, true)
+      return close(unsent: unsent)
+    }
+
+    private mutating func close(unsent: Bool) -> TransportState.Action {
       if closed { return .none }
       if handshaking || broken { return endOnce() }
       closed = true
       return unsent ? .none : lastByte()
     }
 
-    private mutating func endWriting(unsent: Bool) -> StreamTransportState.Action {
-      guard isOpen, !secured, !writingEnded else { return .none }
+    private mutating func endWriting(unsent: Bool) -> TransportState.Action {
+      guard isOpen, !writingEnded else { return .none }
       writingEnded = true
       return unsent ? .none : lastByte()
     }
 
-    private mutating func lastByte() -> StreamTransportState.Action {
+    private mutating func lastByte() -> TransportState.Action {
       if ended { return .none }
       if closed, secured, !saidGoodbye {
         saidGoodbye = true
@@ -95,10 +137,10 @@ struct StreamTransportStateTests {
       return .shutDownWriting
     }
 
-    private mutating func endOnce() -> StreamTransportState.Action {
+    private mutating func endOnce(well: Bool = false) -> TransportState.Action {
       if ended { return .none }
       (closed, ended, handshaking) = (true, true, false)
-      return .end
+      return well ? .endWell : .end
     }
 
     private var wantsInput: Bool {
@@ -109,19 +151,20 @@ struct StreamTransportStateTests {
     }
 
     private var reads: Bool { !paused && !reachedEnd && !closed }
+    private var delivers: Bool { reads && !handshaking && (started || broken) }
 
     /// What the state answers, and what it should, by their names.
-    func differences(_ state: StreamTransportState) -> [String] {
+    func differences(_ state: TransportState) -> [String] {
       let input: Interest = wantsInput ? .read : []
       let busy = ended || broken ? input : input.union(.write)
       let facts: [(String, Bool, Bool)] = [
         ("isClosing", state.isClosing, !isOpen), ("hasEnded", state.hasEnded, ended),
         ("isReading", state.isReading, reads), ("isHandshaking", state.isHandshaking, handshaking),
-        ("isDelivering", state.isDelivering, reads && !handshaking && (started || broken)),
+        ("isDelivering", state.isDelivering, delivers), ("handshake", state.reader == .handshake, handshaking),
+        ("close", state.reader == .close, saidGoodbye && !reachedEnd && !ended),
         ("acceptsWrites", state.acceptsWrites, !ended && !broken && !saidGoodbye && !writingEnded),
-        ("hasEndedWriting", state.hasEndedWriting, writingEnded), ("canSend", state.canSend, !ended && !broken),
-        ("hasFailedSending", state.hasFailedSending, broken && !ended),
-        ("isAwaitingPeer", state.isAwaitingPeer, saidGoodbye && !ended),
+        ("canSend", state.canSend, !ended && !broken), ("hasFailedSending", state.hasFailedSending, broken && !ended),
+        ("hasSaidGoodbye", state.hasSaidGoodbye, saidGoodbye && !ended), ("wasCutShort", state.wasCutShort, cutShort),
         ("mayBeSecured", state.mayBeSecured, started && mayBeSecured), ("wantsInput", state.wantsInput, wantsInput),
         ("idle", state.interest(hasUnsentBytes: false) == input, true),
         ("busy", state.interest(hasUnsentBytes: true) == busy, true),
@@ -130,17 +173,20 @@ struct StreamTransportStateTests {
     }
   }
 
-  @Test("Every event in every state that can be reached")
+  @Test("Every event that is possible, in every state that can be reached")
   func everyEventInEveryState() {
     var wrong: [String] = []
-    var queue = [(StreamTransportState(), Model())]
-    // A state's description tells all its fields.
+    var queue = [(TransportState(), Model())]
+    // A state's description tells all that it carries.
     var seen = Set(["\(queue[0].0)"])
-    var (securedCount, transitions) = (0, 0)
-    #expect(Model().differences(StreamTransportState()) == [])
+    var (transitions, impossible) = (0, 0)
+    #expect(Model().differences(TransportState()) == [])
     while let (before, modelBefore) = queue.popLast() {
-      if modelBefore.secured { securedCount += 1 }
       for event in Event.allCases {
+        guard modelBefore.isPossible(event) else {
+          impossible += 1
+          continue
+        }
         var (state, model) = (before, modelBefore)
         let (action, expected) = (event.apply(to: &state), model.expect(event))
         transitions += 1
@@ -153,14 +199,13 @@ struct StreamTransportStateTests {
       }
     }
     #expect(wrong.prefix(5) == [])
-    // Phases, what a handshake interrupts, sides of the connection, pauses: half as many without TLS.
-    #expect(seen.count == 112 && securedCount == 52)
-    #expect(transitions == seen.count * Event.allCases.count)
+    #expect(seen.count == 38 && transitions + impossible == seen.count * Event.allCases.count)
+    #expect(transitions > 400)
   }
 
   @Test("nothing is read before the transport has started, whatever was asked for")
   func readsOnlyAfterStart() {
-    var state = StreamTransportState()
+    var state = TransportState()
     state.resumeReading()
     #expect(state.interest(hasUnsentBytes: false) == [])
     #expect(state.interest(hasUnsentBytes: true) == .write)
@@ -175,11 +220,11 @@ struct StreamTransportStateTests {
   func endsOnce() {
     let ways: [[Event]] = [
       [.close, .close, .end], [.closeWithUnsent, .lastByteWasSent, .end], [.closeWithUnsent, .end, .lastByteWasSent],
-      [.end, .close], [.reachedEnd, .close, .end], [.endWriting, .close, .end],
+      [.end, .close], [.peerEnded, .close, .end], [.endWriting, .close, .end],
       [.endWritingWithUnsent, .closeWithUnsent, .lastByteWasSent, .lastByteWasSent],
     ]
     for way in ways {
-      var state = StreamTransportState()
+      var state = TransportState()
       state.didStart()
       let actions = way.map { $0.apply(to: &state) }
       #expect(actions.filter { $0 == .end }.count == 1, "\(way)")
@@ -188,7 +233,7 @@ struct StreamTransportStateTests {
 
   @Test("the write side is shut once, after the last byte, and not at all when it is closed meanwhile")
   func shutsOnce() {
-    var state = StreamTransportState()
+    var state = TransportState()
     state.didStart()
     #expect(state.endWriting(hasUnsentBytes: true) == .none)
     #expect(state.endWriting(hasUnsentBytes: false) == .none)
@@ -197,9 +242,38 @@ struct StreamTransportStateTests {
     #expect(state.endWriting(hasUnsentBytes: false) == .none)
     #expect(state.isReading)
 
-    var closed = StreamTransportState()
+    var closed = TransportState()
     #expect(closed.endWriting(hasUnsentBytes: true) == .none)
     #expect(closed.close(hasUnsentBytes: true) == .none)
     #expect(closed.lastByteWasSent() == .end)
+  }
+
+  @Test("What cannot happen ends the process with a sentence")
+  func impossible() async {
+    let begins = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var state = TransportState()
+      _ = state.close(hasUnsentBytes: true)
+      state.beginHandshake()
+    }
+    let ends = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var state = TransportState()
+      _ = state.endHandshake()
+    }
+    let halves = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var state = TransportState()
+      state.beginHandshake()
+      _ = state.endWriting(hasUnsentBytes: false)
+    }
+    let reads = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var state = TransportState()
+      _ = state.peerEnded()
+    }
+    for (result, sentence) in [
+      (begins, "a handshake began on a connection that ends"), (ends, "a handshake was done that had not begun"),
+      (halves, "TLS cannot end one direction alone"), (reads, "the end of a stream was read that nobody reads from"),
+    ] {
+      let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+      #expect(text.contains(sentence), "\(text)")
+    }
   }
 }
