@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// A socket for a child, with a name by which that one finds it.
 public struct PassedSocket: Hashable, Sendable {
-  /// The descriptor, which stays the program's.
+  /// The descriptor, which stays the program's, and has to be open until the child is started.
   public var descriptor: FileDescriptor
   /// Up to 255 printable characters of ASCII, without a colon. Several sockets may have the same.
   public var name: String
