@@ -243,4 +243,8 @@ public final class EventLoop {
   /// While the loop does not run, any thread may be its own: whoever has it may have been sent it.
   @inline(__always)
   func checkThread(_ method: StaticString) { core.checkThread(method) }
+
+  /// The same for a method of an object that belongs to the loop.
+  @inline(__always)
+  func checkThread(_ method: StaticString, of object: AnyObject) { core.checkThread(method, of: object) }
 }

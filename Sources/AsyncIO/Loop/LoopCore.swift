@@ -61,7 +61,12 @@ final class LoopCore {
   @inline(__always)
   func checkThread(_ method: StaticString, of object: AnyObject) {
     if mailbox.isOnRunnersThread || !mailbox.isRunning { return }
-    LoopCore.trapForeignThread("\(type(of: object)).\(method)")
+    LoopCore.trapForeignThread(method, of: object)
+  }
+
+  @inline(never)
+  private static func trapForeignThread(_ method: StaticString, of object: AnyObject) -> Never {
+    trapForeignThread("\(type(of: object)).\(method)")
   }
 
   @inline(never)

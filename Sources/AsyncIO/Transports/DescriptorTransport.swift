@@ -31,7 +31,7 @@ public class DescriptorTransport: BaseTransport {
   private final var claim: DescriptorClaim?
   private final var originalClaim: DescriptorClaim?
   /// What the poller was told to watch for.
-  private final var watched: Interest = []
+  private(set) final var watched: Interest = []
   /// Whether the poller cannot watch the descriptor.
   private final var isUnwatchable = false
   /// Whether a descriptor that cannot be watched has its turn in the next iteration.
@@ -94,6 +94,7 @@ public class DescriptorTransport: BaseTransport {
 
   /// Does what the state has decided.
   func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
+    if case .trap(let mistake) = action { misuse(mistake.sentence) }
     guard action == .end else { return }
     discardUnsent()
     marks.silence()
@@ -138,7 +139,7 @@ public class DescriptorTransport: BaseTransport {
 
   /// Traps when a method is called from another thread than the loop's.
   @inline(__always)
-  final func check(_ method: StaticString) { loop.core.checkThread(method, of: self) }
+  final func check(_ method: StaticString) { loop.checkThread(method, of: self) }
 
   /// Reports what a protocol's method threw, and ends the transport with it.
   final func protocolFailed(_ method: String, _ error: any Error) {

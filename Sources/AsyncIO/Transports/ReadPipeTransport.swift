@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// It is made by `connectReadPipe`, which hands it to the protocol in `connectionMade`. It belongs to its loop's thread.
 public final class ReadPipeTransport: ProtocolTransport<any ReadPipeProtocol>, ReadTransport, PipeTransport {
-  override class var titles: (noun: String, title: String) { ("pipe", "reading") }
+  override class var titles: (noun: String, title: String) { ("read pipe", "reading") }
   override func tellMade(_ receiver: any ReadPipeProtocol) throws { try receiver.connectionMade(self) }
   override func serve(_ ready: Interest) {
     if ready.contains(.read), state.isReading { receive() }
@@ -25,7 +25,8 @@ extension ReadPipeTransport: ByteReceiving {
   }
 
   func receiveEnd() {
-    guard state.peerEnded() == .tellEnd else { return }
+    let action = state.peerEnded()
+    guard action == .tellEnd else { return perform(action) }
     do {
       try receiver?.eofReceived()
       close()

@@ -35,14 +35,15 @@ extension ByteReceiving {
   /// Receives once: what is left is for the next tick.
   @inline(__always)
   func receive() {
+    let buffer = memory.readBuffer
     let count: Int
     do throws(Errno) {
-      count = try memory.readBuffer.fill { (target) throws(Errno) in try receive(into: &target) }
+      count = try buffer.fill { (target) throws(Errno) in try receive(into: &target) }
     } catch {
       return receivingFailed(error)
     }
     if count == 0 { return receiveEnd() }
-    do { try memory.readBuffer.withPrefix(count) { try deliver($0) } } catch { protocolFailed("dataReceived", error) }
+    do { try buffer.withPrefix(count) { try deliver($0) } } catch { protocolFailed("dataReceived", error) }
   }
 }
 

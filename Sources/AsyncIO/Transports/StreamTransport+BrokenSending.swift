@@ -22,8 +22,7 @@ extension StreamTransport {
   /// Drops what is unsent, and goes on with what has arrived.
   func deliverRest(_ error: any Error) {
     brokenSending = BrokenSending(error: error)
-    buffer.removeAll()
-    tls?.wire.pending.removeAll()
+    discardUnsent()
     wakeWriter(.failure(error))
     scheduleDelivery()
   }

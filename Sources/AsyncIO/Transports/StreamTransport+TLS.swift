@@ -5,7 +5,7 @@ import SystemPackage
 // TLSWriting.
 //
 // Encryption is a stage between the socket and the rest of the transport: the engine receives for the protocol, and what
-// is written passes through it on its way to the kernel. Plaintext waits in `buffer`, encrypted bytes in the stage's
+// is written passes through it on its way to the kernel. Plaintext waits in the backlog, encrypted bytes in the stage's
 // `wire`; the first only as long as the second has some, or a handshake goes on, so that small writes to a slow peer
 // share records.
 
@@ -30,13 +30,15 @@ extension StreamTransport {
         acceptsTruncation: stage.provider.insecurelyAcceptsTruncation)
       // The lower engine's bytes are still to be decrypted by it: they go to the stack, whose lower part it is.
       stage.wire.takeOver(below.wire)
+      stage.encryptedCount = below.encryptedCount
     } else {
       stage.wire.prepend(received)
-      buffer.encryptedCount = buffer.count
-      stage.wire.pending.append(contentsOf: buffer.takeAll())
+      stage.encryptedCount = unsentSize
+      if let backlog { stage.wire.pending.append(contentsOf: backlog.bytes.takeAll()) }
+      discardUnsent()
     }
     tls = stage
-    state.beginHandshake()
+    perform(state.beginHandshake())
     stage.setTimer(
       loop.callLater(stage.handshakeTimeout) { [self] in
         let limit = "\(name) (the handshake took longer than \(stage.handshakeTimeout))"
@@ -82,7 +84,7 @@ extension StreamTransport {
     }
     stage.isAgreed = true
     // Its own last word, and then what was written meanwhile.
-    if state.endHandshake() { begin() }
+    perform(state.endHandshake())
     stage.finishHandshake(.success(()))
     noteSending(stage)
     flushEncrypted(stage)

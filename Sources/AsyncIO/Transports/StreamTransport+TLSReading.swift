@@ -79,7 +79,7 @@ extension StreamTransport {
       return
     }
     do {
-      try memory.readBuffer.withPrefix(count) { try getProtocol()?.dataReceived($0) }
+      try memory.readBuffer.withPrefix(count) { try deliver($0) }
     } catch {
       protocolFailed("dataReceived", error)
     }

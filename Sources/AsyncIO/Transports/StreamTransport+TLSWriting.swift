@@ -5,7 +5,7 @@ extension StreamTransport {
   func writeEncrypted(_ bytes: Span<UInt8>, _ stage: TLSStage) {
     defer { settle() }
     var done = 0
-    while done < bytes.count, buffer.isEmpty, stage.wire.pending.isEmpty, !state.isHandshaking {
+    while done < bytes.count, backlog == nil, stage.wire.pending.isEmpty, !state.isHandshaking {
       let part = bytes.extracting(done..<min(bytes.count, done + TLSStage.chunk))
       do throws(TLSError) {
         try encrypt(part, stage)
@@ -15,17 +15,17 @@ extension StreamTransport {
       }
       if !state.canSend { return }
       done += part.count
-      if !stage.wire.pending.isEmpty { buffer.encryptedCount = part.count }
+      if !stage.wire.pending.isEmpty { stage.encryptedCount = part.count }
     }
-    if done < bytes.count { buffer.append(bytes.extracting(done...)) }
+    keep(bytes.extracting(done...))
     tellFlow()
   }
 
   func writeLinesEncrypted(_ lines: [[UInt8]], _ stage: TLSStage) {
     defer { settle() }
-    let mayGo = buffer.isEmpty && stage.wire.pending.isEmpty && !state.isHandshaking
+    let mayGo = backlog == nil && stage.wire.pending.isEmpty && !state.isHandshaking
     // All of them first, so that small ones share a record.
-    buffer.append(contentsOf: lines)
+    keep(lines)
     if mayGo { encryptBuffer(stage, chunks: .max) }
     if !state.canSend { return }
     tellFlow()
@@ -41,11 +41,11 @@ extension StreamTransport {
   /// Encrypts and sends what is buffered.
   func encryptBuffer(_ stage: TLSStage, chunks: Int, stopsWhenBlocked: Bool = true) {
     var left = chunks
-    while left > 0, !buffer.isEmpty, stage.wire.pending.isEmpty || !stopsWhenBlocked {
+    while left > 0, let backlog, stage.wire.pending.isEmpty || !stopsWhenBlocked {
       left -= 1
       var count = 0
       do throws(TLSError) {
-        try buffer.withFront(TLSStage.chunk, gathering: &memory.gatheredPlaintext) { (part) throws(TLSError) in
+        try backlog.bytes.withFront(TLSStage.chunk, gathering: &memory.gatheredPlaintext) { (part) throws(TLSError) in
           count = part.count
           try encrypt(part, stage)
         }
@@ -54,8 +54,8 @@ extension StreamTransport {
         end(error.with(name))
       }
       if !state.canSend { return }
-      buffer.consumeEncrypted(count)
-      if stage.wire.pending.isEmpty { buffer.encryptedCount = 0 }
+      dropKept(count)
+      stage.encryptedCount = stage.wire.pending.isEmpty ? 0 : stage.encryptedCount + count
     }
   }
 
@@ -63,7 +63,7 @@ extension StreamTransport {
     stage.wire.flush()
     noteSending(stage)
     guard state.canSend else { return }
-    buffer.encryptedCount = min(buffer.encryptedCount, stage.wire.pending.count)
+    stage.encryptedCount = min(stage.encryptedCount, stage.wire.pending.count)
     if !state.isHandshaking { encryptBuffer(stage, chunks: TLSStage.chunksPerTurn) }
     guard state.canSend else { return }
     tellFlow()

@@ -6,7 +6,9 @@ import SystemPackage
 /// It is made by `createConnection` or a server, which hand it to the protocol in `connectionMade`. It belongs to its
 /// loop's thread.
 public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTransport, SocketTransport {
-  /// The receiver once more, where it brings its own buffer.
+  /// The receiver once more, for every event: the generic superclass's costs a check of overlapping accesses each time.
+  private var taker: (any StreamProtocol)?
+  /// And where it brings its own buffer.
   private(set) var bufferedReceiver: (any BufferedProtocol)?
   /// Encrypts and decrypts; nil on a plain connection, and once the connection is lost.
   var tls: TLSStage?
@@ -39,17 +41,25 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override func setReceiver(_ new: any StreamProtocol) {
     super.setReceiver(new)
+    taker = new
     bufferedReceiver = new as? any BufferedProtocol
   }
 
   override func tellMade(_ receiver: any StreamProtocol) throws { try receiver.connectionMade(self) }
 
   /// For bytes in the buffer, or those of a file.
-  override var hasUnsentBytes: Bool { !buffer.isEmpty || isSendingFile || tls?.wire.pending.isEmpty == false }
+  override var hasUnsentBytes: Bool { backlog != nil || isSendingFile || tls?.wire.pending.isEmpty == false }
+
+  override var unsentSize: Int { super.unsentSize + (tls?.encryptedCount ?? 0) }
+
+  override func discardUnsent() {
+    super.discardUnsent()
+    tls?.discardUnsent()
+  }
 
   override var hasBytesForKernel: Bool {
-    guard let tls else { return !buffer.isEmpty }
-    return !tls.wire.pending.isEmpty || !buffer.isEmpty && !state.isHandshaking
+    guard let tls else { return backlog != nil }
+    return !tls.wire.pending.isEmpty || backlog != nil && !state.isHandshaking
   }
 
   override var wantedInterest: Interest {
@@ -137,8 +147,12 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
       if let error { deliverRest(error) }
     case .failHandshake:
       handshakeBroke(error)
+    case .begin:
+      begin()
     case .tellEnd:
       tellEnd()
+    case .trap:
+      super.perform(action)
     case .endWell:
       perform(.end)
     case .end:
@@ -151,6 +165,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   }
 
   override func letGo() {
+    taker = nil
     bufferedReceiver = nil
     tls?.setTimer(nil)
     tls = nil
@@ -162,7 +177,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
 extension StreamTransport: ByteReceiving {
   @inline(__always)
-  func deliver(_ bytes: Span<UInt8>) throws { try receiver?.dataReceived(bytes) }
+  func deliver(_ bytes: Span<UInt8>) throws { try taker?.dataReceived(bytes) }
 
   func receivingFailed(_ error: Errno) {
     if let broken = brokenSending { return end(broken.error) }

@@ -20,6 +20,8 @@ final class TLSStage {
   let wire: SocketWire
   /// Whether the engine may have more plaintext without more from the peer.
   var hasPlaintext = false
+  /// How many of the program's bytes were encrypted and are not with the kernel yet. They count for the marks.
+  var encryptedCount = 0
   /// Whether the two ends have agreed.
   var isAgreed = false
   /// Whether this end accepts.
@@ -67,6 +69,11 @@ final class TLSStage {
     let awaiting = waiter
     waiter = nil
     awaiting?.resume()
+  }
+
+  func discardUnsent() {
+    wire.pending.removeAll()
+    encryptedCount = 0
   }
 
   /// The connection has ended, for this reason if the handshake was not done.

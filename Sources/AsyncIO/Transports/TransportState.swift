@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How far a transport is: what it may do now, and what it has to do next. Pure: it decides, the transport performs.
+/// How far a transport is: what it may do now, and what it has to do next. Pure: it decides, the transport performs, and
+/// is the one to end the process for an event that cannot be. What is in here would cost each access to the state a check.
 ///
 /// Every state carries what means something in it, and nothing else. So a stream that is encrypted has no write side that
 /// could be shut by itself, and one that was closed does not know whether the program had paused.
@@ -28,6 +29,24 @@ struct TransportState: Equatable {
     case end
     /// The same, whatever error there is: all was said, and that is as good an end as any.
     case endWell
+    /// Tell the program of the connection, which is set up now.
+    case begin
+    /// End the process: there is no such event here, so the transport has made a mistake, or the program.
+    case trap(Mistake)
+  }
+
+  enum Mistake: Equatable {
+    case handshake, endOfHandshake, halfClose, endOfNobody
+
+    var sentence: String {
+      switch self {
+      case .handshake: "a handshake began on a connection that ends, or has one already"
+      case .endOfHandshake: "a handshake was done that had not begun"
+      case .halfClose:
+        "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection"
+      case .endOfNobody: "the end of a stream was read that nobody reads from"
+      }
+    }
   }
 
   /// What the program wants, and what may come.
@@ -142,15 +161,6 @@ struct TransportState: Equatable {
     }
   }
 
-  /// Whether TLS's rules hold: each direction ends with the other.
-  private var isSecured: Bool {
-    switch state {
-    case .starting(_, let output), .open(_, let output): output == .secured
-    case .handshaking, .finishing, .awaitingPeer: true
-    case .sendingFailed, .flushing, .ended: false
-    }
-  }
-
   /// Whether all was said that there was to say; the rest is the peer's.
   var hasSaidGoodbye: Bool { if case .awaitingPeer = state { true } else { false } }
   /// Whether the close is that of a stream that was cut short.
@@ -186,12 +196,10 @@ struct TransportState: Equatable {
   }
 
   mutating func endWriting(hasUnsentBytes: Bool) -> Action {
-    require(
-      !isSecured || isClosing,
-      "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection")
     switch state {
     case .starting(let input, .plain): state = .starting(input, .ending)
     case .open(let input, .plain): state = .open(input, .ending)
+    case .starting(_, .secured), .open(_, .secured), .handshaking: return .trap(.halfClose)
     default: return .none
     }
     return hasUnsentBytes ? .none : lastByteWasSent()
@@ -223,21 +231,21 @@ struct TransportState: Equatable {
   // MARK: The handshake
 
   /// From here on, bytes are encrypted.
-  mutating func beginHandshake() {
+  mutating func beginHandshake() -> Action {
     switch state {
     case .starting(let input, .plain), .starting(let input, .secured):
       state = .handshaking(isNew: true, input)
     case .open(let input, .plain) where input != .ended, .open(let input, .secured) where input != .ended:
       state = .handshaking(isNew: false, input)
-    default: misuse("a handshake began on a connection that ends, or has one already")
+    default: return .trap(.handshake)
     }
+    return .none
   }
 
-  /// - Returns: whether the program is still to be told of the connection.
-  mutating func endHandshake() -> Bool {
-    guard case .handshaking(let isNew, let input) = state else { misuse("a handshake was done that had not begun") }
+  mutating func endHandshake() -> Action {
+    guard case .handshaking(let isNew, let input) = state else { return .trap(.endOfHandshake) }
     state = isNew ? .starting(input, .secured) : .open(input, .secured)
-    return isNew
+    return isNew ? .begin : .none
   }
 
   // MARK: What the peer and the kernel do
@@ -278,13 +286,13 @@ struct TransportState: Equatable {
     case .sendingFailed: state = .sendingFailed(.ended)
     // A program that lends its buffer may close in between, and is told nothing any more.
     case .flushing, .ended: return .none
-    case .finishing:
-      state = .finishing(.announced)
+    case .finishing(let peer):
+      if peer == .notYet { state = .finishing(.announced) }
       return .none
-    case .awaitingPeer:
-      state = .awaitingPeer(.announced)
+    case .awaitingPeer(let peer):
+      if peer == .notYet { state = .awaitingPeer(.announced) }
       return .none
-    case .starting, .handshaking: misuse("the end of a stream was read that nobody reads from")
+    case .starting, .handshaking: return .trap(.endOfNobody)
     }
     return .tellEnd
   }
@@ -305,8 +313,7 @@ struct TransportState: Equatable {
       if isEnough { return peerEnded() }
       state = .finishing(.cutShort)
       return hasUnsentBytes ? .none : lastByteWasSent()
-    case .starting, .flushing, .finishing, .ended:
-      misuse("the end of a stream was read that nobody reads from")
+    case .starting, .flushing, .finishing, .ended: return .trap(.endOfNobody)
     }
   }
 

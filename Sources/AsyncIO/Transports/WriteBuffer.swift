@@ -13,12 +13,8 @@ struct WriteBuffer {
   private(set) var firstOffset = 0
   /// How many bytes are left.
   private(set) var count = 0
-  /// How many bytes were taken to be encrypted, and are not with the kernel yet. They count for the marks.
-  var encryptedCount = 0
 
   var isEmpty: Bool { count == 0 }
-  /// How much waits, for the marks: what is here, and what is on its way from here to the kernel.
-  var size: Int { count + encryptedCount }
 
   mutating func append(_ bytes: Span<UInt8>) {
     guard bytes.count > 0 else { return }
@@ -91,12 +87,6 @@ struct WriteBuffer {
     try body(scratch.span)
   }
 
-  /// Takes bytes from the front that were encrypted. For the marks they are still here.
-  mutating func consumeEncrypted(_ taken: Int) {
-    encryptedCount += taken
-    consume(taken)
-  }
-
   /// Hands over all chunks, from the first byte that is left.
   mutating func takeAll() -> [[UInt8]] {
     var taken = Array(chunks)
@@ -112,6 +102,5 @@ struct WriteBuffer {
     chunks.removeAll()
     firstOffset = 0
     count = 0
-    encryptedCount = 0
   }
 }

@@ -7,7 +7,7 @@ import SystemPackage
 /// thread. Where a pipe's or a unix socket's reader goes away, `connectionLost` says so without a write; its error is a
 /// broken pipe if bytes were still to be sent, and nil otherwise.
 public final class WritePipeTransport: WritingTransport<any WritePipeProtocol>, PipeTransport {
-  override class var titles: (noun: String, title: String) { ("pipe", "writing") }
+  override class var titles: (noun: String, title: String) { ("write pipe", "writing") }
   override func tellMade(_ receiver: any WritePipeProtocol) throws { try receiver.connectionMade(self) }
 
   /// A pipe is watched for its reader's end at all times. A terminal is not: its other side may come back. But while
@@ -21,8 +21,8 @@ public final class WritePipeTransport: WritingTransport<any WritePipeProtocol>, 
 
   override func serve(_ ready: Interest) {
     if ready.contains(.hangUp) {
-      end(buffer.isEmpty ? nil : IOError(.brokenPipe, endpoint.calls.send.description, name))
-    } else if ready.contains(.write), !buffer.isEmpty {
+      end(backlog == nil ? nil : IOError(.brokenPipe, endpoint.calls.send.description, name))
+    } else if ready.contains(.write) {
       flush()
     }
   }

@@ -2,17 +2,22 @@
 import Logging
 import SystemPackage
 
+/// What waits to be sent.
+final class Backlog {
+  var bytes = WriteBuffer()
+}
+
 /// A transport that sends a stream of bytes: a connection, or the writing end of a pipe.
 public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTransport {
-  /// What the kernel has not taken yet.
-  final var buffer = WriteBuffer()
+  /// What the kernel has not taken yet; nil while that is nothing, as it is of most transports most of the time.
+  private(set) final var backlog: Backlog?
   /// What was written after the end.
   private final var droppedWrites = DroppedWrites()
 
-  override var hasUnsentBytes: Bool { !buffer.isEmpty }
-  override var hasBytesForKernel: Bool { !buffer.isEmpty }
-  override final var unsentSize: Int { buffer.size }
-  override func discardUnsent() { buffer.removeAll() }
+  override var hasUnsentBytes: Bool { backlog != nil }
+  override var hasBytesForKernel: Bool { backlog != nil }
+  override var unsentSize: Int { backlog?.bytes.count ?? 0 }
+  override func discardUnsent() { backlog = nil }
 
   public func write(_ bytes: Span<UInt8>) {
     if admitsWrite("write"), bytes.count > 0 { send(bytes) }
@@ -49,12 +54,38 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
 
   private final func noteDropped() {
     if droppedWrites.isWorthAWarning() {
-      EventLoop.log.warning("what is written to a closed \(Self.titles.noun) (\(name)) is dropped")
+      let noun = kind == .socket ? Self.titles.noun : "pipe"
+      EventLoop.log.warning("what is written to a closed \(noun) (\(name)) is dropped")
     }
   }
 
   /// A send has failed for good.
   func sendingFailed(_ error: IOError) { end(error) }
+
+  // MARK: What waits
+
+  final func keep(_ bytes: Span<UInt8>) {
+    if bytes.count > 0 { makeBacklog().bytes.append(bytes) }
+  }
+
+  /// Keeps lines but for the first `skipping` bytes.
+  final func keep(_ lines: [[UInt8]], skipping: Int = 0) {
+    makeBacklog().bytes.append(contentsOf: lines, skipping: skipping)
+    dropKept(0)
+  }
+
+  private final func makeBacklog() -> Backlog {
+    if let backlog { return backlog }
+    let new = Backlog()
+    backlog = new
+    return new
+  }
+
+  /// Drops so many bytes from the front.
+  final func dropKept(_ count: Int) {
+    backlog?.bytes.consume(count)
+    if backlog?.bytes.isEmpty == true { backlog = nil }
+  }
 
   // MARK: To the kernel
 
@@ -62,7 +93,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   final func send(_ bytes: Span<UInt8>) {
     var sent = 0
     // What is buffered goes first.
-    if buffer.isEmpty {
+    if backlog == nil {
       do throws(Errno) {
         sent =
           kind == .socket
@@ -73,26 +104,27 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     }
     // Nothing has changed.
     if sent == bytes.count { return }
-    buffer.append(bytes.extracting(sent...))
+    keep(bytes.extracting(sent...))
     settle()
     tellFlow()
   }
 
   final func send(_ lines: [[UInt8]]) {
     var sent = 0
-    if buffer.isEmpty {
+    if backlog == nil {
       do throws(Errno) { sent = try gather(lines, skipping: 0) } catch {
         if failed(error) { return settle() }
       }
     }
-    buffer.append(contentsOf: lines, skipping: sent)
+    keep(lines, skipping: sent)
     settle()
     tellFlow()
   }
 
   /// Sends what is buffered, as far as the kernel takes it.
   final func flush() {
-    do throws(Errno) { buffer.consume(try gather(buffer.front, skipping: buffer.firstOffset)) } catch {
+    guard let backlog else { return }
+    do throws(Errno) { dropKept(try gather(backlog.bytes.front, skipping: backlog.bytes.firstOffset)) } catch {
       _ = failed(error)
       return
     }

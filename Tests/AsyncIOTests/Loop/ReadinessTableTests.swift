@@ -34,6 +34,21 @@ import Testing
     #expect(table.value.watcher(of: fd) === watcher)
   }
 
+  @Test("A claim holds until the number is released, has another owner, or the table is emptied")
+  func claims() {
+    var table = ReadinessTable()
+    let first = table.claim(fd, for: watcher)
+    #expect(table.isValid(first))
+    let second = table.claim(fd, for: Watcher())
+    #expect(!table.isValid(first) && table.isValid(second))
+    _ = table.release(fd)
+    #expect(!table.isValid(second))
+    let third = table.claim(fd, for: watcher)
+    #expect(table.isValid(third) && !table.isValid(second))
+    _ = table.removeAll()
+    #expect(!table.isValid(third))
+  }
+
   @Test func deliversWhatIsWanted() {
     let table = Boxed(ReadinessTable())
     table.claim(fd, for: watcher)

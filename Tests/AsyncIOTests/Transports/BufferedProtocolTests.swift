@@ -121,6 +121,18 @@ struct BufferedProtocolTests {
     }
   }
 
+  @Test("a close inside withBuffer, at the peer's end, is followed by no eofReceived", arguments: PairKind.allCases)
+  func closeInsideBuffer(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let recorder = BufferedRecorder(capacity: 10)
+      recorder.onBuffer = { recorder.transport.close() }
+      let (_, peer) = try await kind.transport(loop, kernel, recorder)
+      try peer.shutDownWriting()
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls == [.made, .lost(nil)])
+    }
+  }
+
   @Test("pauseReading inside bufferUpdated stops delivery", arguments: PairKind.allCases)
   func pause(_ kind: PairKind) throws {
     try runLoop { loop, kernel in

@@ -52,7 +52,7 @@ struct WriteBufferTests {
         let part = bytes(size)
         model += part
         buffer.append(part.span)
-        check(marks.told(buffer.size), "append")
+        check(marks.told(buffer.count), "append")
       case 4:
         let lines = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
           bytes(Int.random(in: 0..<50, using: &random))
@@ -62,12 +62,12 @@ struct WriteBufferTests {
         let skipping = model.isEmpty && !joined.isEmpty ? Int.random(in: 0...joined.count, using: &random) : 0
         model += joined.dropFirst(skipping)
         buffer.append(contentsOf: lines, skipping: skipping)
-        check(marks.told(buffer.size), "append lines")
+        check(marks.told(buffer.count), "append lines")
       case 5:
         high = Int.random(in: 0...100_000, using: &random)
         low = Int.random(in: 0...high, using: &random)
         marks.set(high: high, low: low)
-        check(marks.told(buffer.size), "set limits")
+        check(marks.told(buffer.count), "set limits")
       default:
         let front = front(buffer)
         let taken = Int.random(in: 0...front.count, using: &random)
@@ -75,7 +75,7 @@ struct WriteBufferTests {
         #expect(Array(front.prefix(500)) == Array(model.prefix(min(500, front.count))))
         model.removeFirst(taken)
         buffer.consume(taken)
-        check(marks.told(buffer.size), "consume \(taken)")
+        check(marks.told(buffer.count), "consume \(taken)")
       }
     }
     #expect(content(buffer) == model)
@@ -88,20 +88,20 @@ struct WriteBufferTests {
     var buffer = WriteBuffer()
     var marks = WaterMarks()
     marks.set(high: 10, low: 4)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     buffer.append(pattern(10).span)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     buffer.append(pattern(1).span)
-    #expect(marks.told(buffer.size) == .pause)
+    #expect(marks.told(buffer.count) == .pause)
     buffer.append(pattern(100).span)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     buffer.consume(106)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     #expect(buffer.count == 5)
     buffer.consume(1)
-    #expect(marks.told(buffer.size) == .resume)
+    #expect(marks.told(buffer.count) == .resume)
     buffer.consume(4)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
   }
 
   @Test("with marks of zero any byte pauses, and the last one resumes")
@@ -109,11 +109,11 @@ struct WriteBufferTests {
     var buffer = WriteBuffer()
     var marks = WaterMarks()
     marks.set(high: 0, low: nil)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     buffer.append(pattern(1).span)
-    #expect(marks.told(buffer.size) == .pause)
+    #expect(marks.told(buffer.count) == .pause)
     buffer.consume(1)
-    #expect(marks.told(buffer.size) == .resume)
+    #expect(marks.told(buffer.count) == .resume)
   }
 
   @Test("limits take effect at once, and have defaults")
@@ -123,13 +123,13 @@ struct WriteBufferTests {
     #expect(marks.low == 16 * 1024 && marks.high == 64 * 1024)
     buffer.append(pattern(100).span)
     marks.set(high: 99, low: nil)
-    #expect(marks.told(buffer.size) == .pause)
+    #expect(marks.told(buffer.count) == .pause)
     #expect(marks.low == 24)
     marks.set(high: nil, low: 100)
-    #expect(marks.told(buffer.size) == .resume)
+    #expect(marks.told(buffer.count) == .resume)
     #expect(marks.high == 400)
     marks.set(high: nil, low: nil)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     #expect(marks.low == 16 * 1024 && marks.high == 64 * 1024)
   }
 
@@ -145,9 +145,9 @@ struct WriteBufferTests {
     var buffer = WriteBuffer()
     var marks = WaterMarks()
     buffer.append([UInt8]().span)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     buffer.append(contentsOf: [[], []], skipping: 0)
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     #expect(buffer.front.isEmpty)
   }
 
@@ -157,10 +157,10 @@ struct WriteBufferTests {
     var marks = WaterMarks()
     marks.set(high: 1, low: 0)
     buffer.append(pattern(2).span)
-    #expect(marks.told(buffer.size) == .pause)
+    #expect(marks.told(buffer.count) == .pause)
     buffer.removeAll()
     marks.silence()
-    #expect(marks.told(buffer.size) == .none)
+    #expect(marks.told(buffer.count) == .none)
     #expect(marks.isPaused)
     #expect(content(buffer) == [])
   }
