@@ -46,6 +46,32 @@ import Testing
     try findNone(of: try Regex(#"@_spi\(.*\bimport\b"#), in: files)
   }
 
+  @Test("A folder names the types of those above it in the list of rooms, and of none below")
+  func orderOfFolders() throws {
+    let rooms = [
+      "System", "Loop", "Threads", "Tasks", "Coordination", "Transports", "Network", "Streams", "Processes",
+    ]
+    let files = try rooms.map { try SourceFile.all(in: "Sources/AsyncIO/\($0)") }
+    let folders = try FileManager.default.contentsOfDirectory(
+      atPath: SourceFile.root.appending(path: "Sources/AsyncIO").path)
+    #expect(Set(folders.filter { !$0.contains(".") }) == Set(rooms), "a room that is not in the list")
+    for (index, room) in files.enumerated() {
+      let below = files[(index + 1)...].joined()
+      let home = Dictionary(
+        below.flatMap { file in file.topLevelTypes.map { ($0, file.path) } }, uniquingKeysWith: { first, _ in first })
+      for file in room {
+        // A nested type may have the name of one that stands elsewhere.
+        let own = Set(file.nestedTypes)
+        for (number, line) in file.code.enumerated() {
+          for name in line.matches(of: #/\b[A-Z]\w+/#).map({ String($0.output) }) where !own.contains(name) {
+            guard let elsewhere = home[name] else { continue }
+            Issue.record("\(file.path):\(number + 1) names \(name), which stands in \(elsewhere)")
+          }
+        }
+      }
+    }
+  }
+
   @Test("A call that makes a descriptor makes it close-on-exec, since another thread may start a program at any time")
   func closeOnExec() throws {
     let names = "open|openat|pipe2?|dup3?|accept4?|epoll_create1?|eventfd|timerfd_create|signalfd|inotify_init1?"
@@ -130,11 +156,12 @@ private struct SourceFile {
     lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
   }
 
+  static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
   /// The Swift and C files in folders of the repository, or the files named.
   static func all(in places: String...) throws -> [SourceFile] {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    return try places.flatMap { place in
+    try places.flatMap { place in
       let start = root.appending(path: place)
       let names = try start.resourceValues(forKeys: [.isDirectoryKey]).isDirectory == true ? walk(start) : [""]
       return try names.map { name in
@@ -160,6 +187,20 @@ private struct SourceFile {
   var code: [String] {
     lines.map { line in
       line.replacing(#/"(\\.|[^"\\])*"/#, with: "\"\"").replacing(#/\/\/.*/#, with: "")
+    }
+  }
+
+  /// The types that other files can name.
+  var topLevelTypes: [String] {
+    types.filter { $0.indentation == 0 && !$0.text.contains("private ") }.map(\.name)
+  }
+
+  var nestedTypes: [String] { types.filter { $0.indentation > 0 }.map(\.name) }
+
+  private var types: [(name: String, indentation: Int, text: String)] {
+    code.compactMap { line in
+      let pattern = #/^( *)(@\w+(\(.*\))? )*(\w+ )*?(struct|class|enum|protocol|actor|typealias) (\w+)/#
+      return line.prefixMatch(of: pattern).map { (String($0.6), $0.1.count, line) }
     }
   }
 

@@ -131,6 +131,16 @@ extension CancellationTests {
     listening("UnixSockets.createUnixServer") { loop, path in
       try await loop.createUnixServer({ Recorder() }, path: path)
     },
+    listening("EventLoop+ServerSockets.createServer") { loop, path in
+      let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: loop.kernel)
+      try socket.bind(to: try #require(SocketAddress(unixPath: path)))
+      do {
+        return try await loop.createServer({ Recorder() }, sockets: [socket], cleanupSockets: true)
+      } catch {
+        socket.close()
+        throw error
+      }
+    },
     listening("UnixStreams.startUnixServer") { loop, path in try await loop.startUnixServer(path: path) { _, _ in } },
     queueing("UnixSockets.createUnixConnection") { loop, path in
       let (transport, _) = try await loop.createUnixConnection({ Recorder() }, path: path)

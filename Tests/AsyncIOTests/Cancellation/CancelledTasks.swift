@@ -74,7 +74,7 @@ extension CancellationTests {
   static let taskCalls: [AwaitedCall] = [
     sleeping("Sleep.sleep (for)") { try await $0.sleep(for: long) },
     sleeping("Sleep.sleep (until)") { try await $0.sleep(until: $0.time.advanced(by: long)) },
-    sleeping("LoopClock.sleep") { try await $0.clock.sleep(for: long) },
+    sleeping("Sleep.sleep (of the clock)") { try await $0.clock.sleep(for: long) },
     sleeping("Ticker.next") { for try await _ in $0.every(long) { break } },
     waiting("Future.value") { _, future in _ = try await future.value },
     waiting("Future.outcome") { _, future in _ = try await future.outcome.get() },

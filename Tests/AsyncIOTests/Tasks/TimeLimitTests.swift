@@ -122,21 +122,19 @@ import Testing
   func inChildTask(_ cancelled: Bool) throws {
     try runLoop { loop, _ in
       var log: [String] = []
-      func limited(_ bound: LoopBound<(EventLoop, (String) -> Void)>) async throws {
-        let (loop, note) = bound.value
-        do {
-          try await loop.withTimeout(cancelled ? .seconds(100) : .milliseconds(1)) {
-            try await loop.sleep(for: .seconds(1000))
-          }
-        } catch {
-          note("\(type(of: error))")
-          throw error
+      func limited(_ bound: LoopBound<EventLoop>) async throws {
+        let loop = bound.value
+        try await loop.withTimeout(cancelled ? .seconds(100) : .milliseconds(1)) {
+          try await loop.sleep(for: .seconds(1000))
         }
       }
-      let bound = LoopBound((loop, { (text: String) in log.append(text) }))
+      let bound = LoopBound(loop)
       let task = loop.createTask {
         async let child: Void = limited(bound)
-        try await child
+        do { try await child } catch {
+          log.append("\(type(of: error))")
+          throw error
+        }
       }
       if cancelled {
         try await loop.until { loop.core.timers.count == 2 }
