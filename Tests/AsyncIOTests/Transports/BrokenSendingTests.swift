@@ -68,6 +68,7 @@ import Testing
       try peer.send("request")
       kernel.inject(.brokenPipe, into: .send)
       recorder.transport.write("x")
+      try await loop.turn()
       kernel.advanceClock(by: .seconds(13))
       try await loop.turn()
       #expect(recorder.calls == [.made] && recorder.transport.isClosing && !recorder.transport.isReading)

@@ -19,6 +19,30 @@ private final class Watched {
   var living: [String] { entries.filter { $0.object != nil }.map(\.name) }
 }
 
+/// A protocol that has no owner but its transport, and calls it from its deinit.
+private final class LastWords: StreamProtocol {
+  /// What it found on its way out.
+  final class Found {
+    var protocolWasGone = false
+    var count = 0
+  }
+
+  private let found: Found
+  private var transport: StreamTransport?
+
+  init(_ found: Found) { self.found = found }
+
+  deinit {
+    found.count += 1
+    found.protocolWasGone = transport?.getProtocol() == nil && transport?.isClosing == true
+    transport?.write("unheard")
+    transport?.resumeReading()
+    transport?.abort()
+  }
+
+  func connectionMade(_ transport: StreamTransport) { self.transport = transport }
+}
+
 @Suite("Stream transport and server: lifetime")
 struct StreamTransportLifetimeTests {
   @Test("protocol and transport are let go of after the end, however it came", arguments: PairKind.allCases)
@@ -45,6 +69,20 @@ struct StreamTransportLifetimeTests {
       }
       try await loop.turn()
       #expect(watched.living == [])
+    }
+  }
+
+  @Test("A protocol may call its transport from its deinit", arguments: PairKind.allCases)
+  func callsFromDeinit(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let found = LastWords.Found()
+      let (near, far) = try await kind.make(loop, kernel)
+      _ = try await loop.connectAcceptedSocket({ LastWords(found) }, socket: near)
+      Peer(far).close()
+      try await loop.until { found.count == 1 }
+      #expect(found.protocolWasGone)
+      try await loop.turn()
+      #expect(found.count == 1)
     }
   }
 

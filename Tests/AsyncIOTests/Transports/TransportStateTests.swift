@@ -60,7 +60,7 @@ struct TransportStateTests {
       case .beginHandshake: mayBeSecured ? nil : .handshake
       case .endHandshake: handshaking ? nil : .endOfHandshake
       case .streamFailed, .streamEnded, .streamEndedWithUnsent, .streamEndedEnough:
-        ended || closed && !saidGoodbye || !started && !handshaking && !broken ? .endOfNobody : nil
+        ended || (closed ? !saidGoodbye : !started && !handshaking && !broken) ? .endOfNobody : nil
       default: nil
       }
     }
