@@ -32,7 +32,7 @@ public final class EventLoop {
   var exceptionHandler: ExceptionHandler?
   /// The signals that the loop handles; nil while there are none.
   var signalHandlers: SignalHandlers?
-  /// Told when the loop closes: what waits for it elsewhere must not wait for ever.
+  /// Called when the loop closes, so that who waits for it elsewhere does not wait for ever.
   var closeHooks: [Int: () -> Void] = [:]
   var nextCloseHook = 0
   /// Where blocking work goes that names no executor; made when it is first needed.
@@ -50,7 +50,8 @@ public final class EventLoop {
       if newValue, !isClosed { UnclosedLoops.insert(core, callSite) } else { UnclosedLoops.remove(core) }
     }
   }
-  /// Asked for each callback, which a check against overlapping accesses would make dearer by a twentieth.
+  /// In a cell, since it is read for each callback: the usual check for overlapping accesses would make a callback dearer by a
+  /// twentieth.
   private let isDebugging = UncheckedCell(Environment.isSet("ASYNCIODEBUG"))
   /// In debug mode, callbacks and task steps that take at least this long are logged. 100 ms from the start.
   public var slowCallbackDuration: Duration = .milliseconds(100)
@@ -76,7 +77,7 @@ public final class EventLoop {
     kernel: any Kernel, file: StaticString = #fileID, line: UInt = #line
   ) throws(IOError) {
     do throws(Errno) {
-      // A run on this thread will need it. Here it can be an error that there is none.
+      // A run on this thread will need it. It is opened here, where the lack of a descriptor can be thrown.
       if ThreadIdentity.isMain { try MainDispatchQueue.open() }
       poller = try kernel.makePoller()
     } catch {

@@ -42,7 +42,7 @@ public class Handle {
   public func cancel() {
     core.checkThread("Handle.cancel")
     wasCancelled = true
-    // What the closure captured may come back here when it goes: by then this property must be at rest.
+    // When the closure goes, what it captured may call this handle. So it is taken out first, and released after that.
     withExtendedLifetime(callback.take()) {}
   }
 

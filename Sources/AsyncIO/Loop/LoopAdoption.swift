@@ -21,7 +21,8 @@ enum LoopAdoption {
     var door: JobDoor?
     /// What has come while no loop ran.
     var waiting: [WaitingJob] = []
-    /// Whether the main queue goes on without us: then nothing has to wait for a loop.
+    /// Whether libdispatch serves the main queue on a thread of its own, as it does once an async `main` has suspended. Then
+    /// jobs go there, and need not wait for a loop.
     var hasLostMainThread = false
   }
 
@@ -37,8 +38,8 @@ enum LoopAdoption {
     if adoption == .all {
       _createExecutors(factory: AdoptedExecutors.self)
     } else {
-      // Who asks for one of the runtime's executors first has it put all of them in place, MainActor's too: that is not to
-      // happen after ours.
+      // Whoever is the first to ask for one of the runtime's executors has the runtime install all of its own, MainActor's too.
+      // It is asked here, so that this cannot happen later and replace ours.
       _ = Task.defaultExecutor
       _createExecutors(factory: AdoptedMainActor.self)
     }
@@ -73,8 +74,8 @@ enum LoopAdoption {
   /// the main queue on once an async `main` has suspended.
   static var isOnMain: Bool { ThreadIdentity.isMain || MainDispatchQueue.isCurrent }
 
-  /// Takes in what a closed loop has left behind. A job of the loop's own executors can only be dropped: nobody else
-  /// may run it. Without adoption the same goes for the end of a sleep, which is that of a task of the loop's.
+  /// Takes over a job that a closed loop has not run. One of the loop's own executors is dropped, since nobody else may run
+  /// it. A job that ends a sleep is kept only where everything was adopted: else the sleeper is a task of the closed loop.
   static func keep(_ job: UnownedJob, _ executor: JobExecutor, delay: Duration? = nil) {
     switch executor {
     case .task, .serial: return
@@ -130,8 +131,8 @@ private final class AdoptedMainExecutor: MainExecutor {
     LoopAdoption.enqueue(UnownedJob(job), on: .adoptedMain)
   }
 
-  /// An async `main` ends up here when it has first suspended, after `EventLoop.run`: what is left of it is run by a
-  /// loop that nobody sees, in which another `EventLoop.run` is as welcome as in a plain `main`.
+  /// The runtime calls this at the first suspension of an async `main` that has called `EventLoop.run` before. The rest of
+  /// that `main` is run by a hidden loop, which does not count as the thread's: it may call `EventLoop.run` again.
   func run() throws {
     let loop = try EventLoop()
     try loop.runUnseen()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which executor object a Swift job was enqueued on: it must be run by that one's method. What comes with a delay is
-/// the runtime's, to end a sleep, and is run as nobody's.
+/// The executor on which a Swift job was enqueued, whose method has to run it. A job that comes with a delay is the
+/// runtime's own, made to end a `Task.sleep`: it is nobody's.
 enum JobExecutor: UInt8 {
   case task, serial, adoptedMain, adoptedDefault, nobody
 }
@@ -13,16 +13,17 @@ final class LoopCore {
   let mailbox: Mailbox
   /// The loop's clock.
   let clock: EventLoop.Clock
-  // All of these hand out what they let go of, or leave it to a caller who holds it, and so call nobody while they change.
+  // Changing one of these never runs other code, so that no second access can begin in the middle: what they remove they
+  // return, or the caller has a reference to it as well, and so it is released when the change is over.
   private let readyCell = UncheckedCell(ReadyQueue())
   private let timersCell = UncheckedCell(TimerQueue())
   private let tasksCell = UncheckedCell(TaskRegistry())
-  /// Called when a task has ended, while somebody waits for that.
+  /// Called when a task has ended; nil while nobody waits for that.
   var onTaskEnd: ((any RunningTask) -> Void)?
-  /// The step of an eager task that is expected, to be run now rather than queued.
+  /// Which job of a task that starts eagerly is expected next. That one is captured, to be run at once, and not queued.
   private var eagerStep = EagerStep.none
   private var capturedJob: (UnownedJob, JobExecutor)?
-  /// The memory of messages that were taken, for the mailbox to use again; always empty.
+  /// An empty array that keeps its memory, which the mailbox is given for the next messages.
   private(set) var spareMessages: [Mailbox.Message] = []
   static let spareLimit = 1000
   /// Set by `close`, and never unset.
@@ -126,10 +127,10 @@ final class LoopCore {
 
   enum EagerStep {
     case none
-    /// That of the task which is being made: no other job can come before it.
+    /// The first job of the task that is being made. No other job can come before that.
     case first
-    /// That by which the task, known by its identity, goes over to another executor: nothing else can have it go on while it
-    /// runs.
+    /// The next job of the task with this identity, by which it moves to another executor. While a task runs, no other job
+    /// of it can come: it does not wait for anything that could wake it.
     case ofTask(UInt)
   }
 
@@ -144,8 +145,8 @@ final class LoopCore {
 
   /// Runs the task that was started, up to its first suspension.
   ///
-  /// A closure that is an actor's, as MainActor's, takes two more steps: over to the actor's executor, and back at its end. There
-  /// are no more, so that a task which goes to and fro for ever holds up nobody.
+  /// A closure that is isolated to an actor, such as MainActor, takes two more steps: one to move to the actor's executor, and
+  /// one to move back at its end. Further steps are queued as usual, since a task may move to and fro for ever.
   func runEagerSteps(_ outer: EagerStep, run: (UnownedJob, JobExecutor) -> Void) {
     defer { eagerStep = outer }
     for _ in 0..<3 {
@@ -196,12 +197,13 @@ final class LoopCore {
     ready.markStop()
   }
 
-  /// Drops every queue. What was dropped is let go of after the queues are empty, since it may call back.
+  /// Empties every queue. What was in one is released after that one is empty, since a closure's captures may call the loop
+  /// when they go.
   ///
   /// Jobs of the process's adopted executors are not ours to drop: they go on to the next loop.
   func close() {
     isClosed = true
-    // In with what other threads have sent: then there is one queue to empty.
+    // What other threads have sent joins the queues first: then only those have to be emptied.
     admit(mailbox.close())
     let due = timers.removeAll()
     for case .callback(let handle) in due.map(\.entry) { handle.slot = nil }

@@ -19,7 +19,7 @@ final class LoopTaskExecutor: TaskExecutor {
 final class LoopSerialExecutor: SerialExecutor {
   let door: JobDoor
   private let isKept = Atomic(false)
-  /// Those that were handed out, and may be referred to by nothing that counts.
+  /// Those that were handed out to actors, whose references to their executors keep nothing alive.
   private static let kept = Mutex<[LoopSerialExecutor]>([])
 
   init(_ door: JobDoor) { self.door = door }

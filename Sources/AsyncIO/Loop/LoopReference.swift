@@ -4,7 +4,7 @@ import Synchronization
 /// A reference to something of a loop's, for any thread to keep and to drop: the object is used, and let go of, on the loop's
 /// thread alone.
 final class LoopReference<Object: AnyObject>: Sendable {
-  /// Emptied on the loop's thread: whoever has a copy of it keeps nothing alive by that.
+  /// Emptied on the loop's thread. After that any thread may be the last to release it, since nothing is in it.
   private final class Holder: Sendable {
     private let content: Mutex<LoopBound<Object>?>
 
@@ -28,7 +28,7 @@ final class LoopReference<Object: AnyObject>: Sendable {
     door.perform { holder.empty() }
   }
 
-  /// The object. On the loop's thread alone, or another would be the last to let go of it.
+  /// The object. For the loop's thread alone: another thread's reference might be the last, and release it there.
   var object: Object {
     guard let object = holder.object else { misuse("an object was used after its last reference was dropped") }
     return object

@@ -23,8 +23,8 @@ struct ReadyQueue {
 
   mutating func append(_ entry: Entry) { entries.append(entry) }
 
-  /// Adds what became ready in a poll or by the clock. That was due before a stop that still stands, however late the
-  /// loop learns of it, so that it goes in front of the mark.
+  /// Adds what became ready by a poll or by the clock. Where a stop was asked for, it goes in front of the mark: it was due
+  /// before the stop, and only the loop has learnt of it later.
   mutating func appendDue(_ entry: Entry) {
     guard let mark = stopMark else {
       entries.append(entry)
@@ -41,7 +41,7 @@ struct ReadyQueue {
 
   /// Takes the first entry, if its position is below both the limit and the mark.
   mutating func next(before limit: Int) -> Entry? {
-    // A mark set meanwhile counts more than the limit of the batch, in both directions.
+    // Where there is a mark, it stands in for the limit of the batch, be it in front of that or behind.
     guard head < stopMark ?? limit, let entry = entries.popFirst() else { return nil }
     head += 1
     return entry

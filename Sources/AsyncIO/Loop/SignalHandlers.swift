@@ -5,19 +5,19 @@ import SystemPackage
 ///
 /// It exists as long as there is a signal to handle.
 final class SignalHandlers: ReadinessWatcher {
-  /// One signal, from its first handler to its removal. What was delivered and has not run yet holds on to it: it goes
-  /// to a handler that replaces the first, and to nobody after a removal.
+  /// One signal, from its first handler to its removal. A delivery that is queued refers to this rather than to the handler:
+  /// so it runs the handler that has replaced the first meanwhile, and none after a removal.
   private final class Registration {
     var handle: Handle?
     init(_ handle: Handle) { self.handle = handle }
   }
 
   private unowned let loop: EventLoop
-  /// The loop's, which is needed when the loop itself is past being asked.
+  /// The loop's. It is kept here for the end, when the loop may be in its `deinit` and must not be referred to.
   private let kernel: any Kernel
   private let queue: SignalQueue
   private var registrations: [Signal: Registration] = [:]
-  /// What a signal does that is to end the program, and that no handler is there for.
+  /// Called for a signal that is to end the program, where no handler is set for it.
   private var onEnding: ((Signal) -> Void)?
 
   init(_ loop: EventLoop) throws(Errno) {
@@ -78,7 +78,7 @@ final class SignalHandlers: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
     kernel.drainCounter(queue.counter)
     let isMoreLeft = queue.take(deliver)
-    // What went with a handler may have taken the last one away, and the counter with it.
+    // A handler that was removed here may have removed others when it was released, and so closed the counter.
     if isMoreLeft, loop.signalHandlers === self { queue.wake() }
     loop.discardEmptySignalHandlers()
   }

@@ -10,7 +10,7 @@ protocol RunningTask: AnyLoopTask, TaskContext {
   func discard()
 }
 
-/// What a native task of the loop's is to it: a task, or a part of one that can be cancelled by itself.
+/// What a native task stands for on its loop: a loop task, or a part of one that can be cancelled by itself.
 protocol TaskContext: AnyObject {
   /// The task, or the one that this is a part of.
   var task: any RunningTask { get }
@@ -33,7 +33,7 @@ struct TaskRegistry {
   private var freeSlots: [Int] = []
   /// Those that have begun, and their parts, by their native tasks.
   private var byIdentity: [UInt: any TaskContext] = [:]
-  /// The last that has begun, for debug mode, which clears it.
+  /// The task that began last. Debug mode clears it before each step, to see whether the step was a task's first.
   var lastBegun: (name: String?, callSite: CallSite)?
 
   var isEmpty: Bool { freeSlots.count == tasks.count }

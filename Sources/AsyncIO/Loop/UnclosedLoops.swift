@@ -26,7 +26,7 @@ enum UnclosedLoops {
   }
 
   private static let reportsAtExit: Void = ProcessExit.addHandler {
-    // Never waits: whoever has the lock may be suspended for good.
+    // Without waiting for the lock: at the process's exit its holder may be a thread that never goes on.
     let left = entries.withLockIfAvailable { Array($0.values) } ?? []
     for entry in left where !entry.mailbox.isRunning {
       EventLoop.log.warning("an event loop (made at \(entry.callSite)) was never closed, and kept what it served")

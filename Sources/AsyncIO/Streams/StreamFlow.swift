@@ -43,7 +43,7 @@ final class StreamFlow {
     transport.close()
   }
 
-  /// Whether more may be written without waiting, and nothing has to be told about what was.
+  /// Whether ``drain(_:)`` would return at once: it would neither wait nor throw.
   func isReadyForMore(_ transport: any WriteTransport) -> Bool {
     !isWritingPaused && end == nil && !transport.isClosing && reader?.error == nil
   }
@@ -51,15 +51,16 @@ final class StreamFlow {
   /// Waits until writing may go on.
   func drain(_ transport: any WriteTransport) async throws {
     if let error = reader?.error { throw error }
-    // The end of a connection is told in an iteration of its own: without letting that one come, a program that
-    // writes and drains for ever would never hear of it.
+    // A closed transport calls `connectionLost` in an iteration of its own. A program that writes and drains for ever has to
+    // let that iteration come, or it would never hear of the end.
     if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
     try throwIfEnded(transport)
     while isWritingPaused {
       try await changes.wait("StreamWriter.drain") { !isWritingPaused || end != nil }
       if case .failure(let error) = end { throw error }
       try throwIfBroken(transport)
-      // Else it was resumed before the end: what was written is out.
+      // Where writing was resumed before the connection ended, what was written is out, and that it has ended is the next
+      // call's to tell.
       if isWritingPaused { try throwIfEnded(transport) }
     }
   }
@@ -71,7 +72,7 @@ final class StreamFlow {
     throw IOError(.connectionReset, "drain", "a connection that was closed")
   }
 
-  /// What has arrived may still be read, which is no reason to go on writing.
+  /// A send has failed, and `connectionLost` comes only when what had arrived was delivered. Writing ends now.
   private func throwIfBroken(_ transport: any WriteTransport) throws {
     if let error = (transport as? StreamTransport)?.brokenSending?.error { throw error }
   }

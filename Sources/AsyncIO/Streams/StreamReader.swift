@@ -15,10 +15,10 @@ public final class StreamReader {
   private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
   private var buffer = ReceiveBuffer()
   private var hasEnded = false
-  /// What reads throw at the end, when that is not the peer's doing.
+  /// What reads throw at the end of the stream, where that has come of a dropped writer rather than of the peer.
   private var cutOff: DroppedWriterError?
   private var failure: (any Error)?
-  /// The task that waits for data; stays until that task runs again, so that nobody reads in between.
+  /// The task that waits for data. It is kept from its wake-up until it runs, so that no other task reads in between.
   private var waiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
@@ -138,7 +138,7 @@ public final class StreamReader {
   /// Suspends the task until something arrives, the stream ends, or fails.
   @inline(__always)
   private func waitForData(_ method: StaticString) async throws {
-    // Whatever is buffered is not enough: to wait with the transport paused would be to wait for ever.
+    // What is buffered is not enough for this read. While the transport is paused no more would come.
     resumeTransport()
     let seen = arrivals
     var own: Waiter?

@@ -79,8 +79,8 @@ package struct AddressQuery: Hashable, Sendable {
     }
   }
 
-  /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket. What a zone
-  /// means is for the resolver to say, but on a single link.
+  /// The answer where no look-up is needed: an address and a port in numbers, for a known kind of socket. An address with a
+  /// zone is left to the resolver, unless it is link-local.
   package var literalAnswer: AddressInfo? {
     guard let host, let port = UInt16(service ?? "0"), let address = SocketAddress(ip: host, port: port),
       address.scopeID == 0 || address.isLinkLocal, family == .unspecified || family == address.family,

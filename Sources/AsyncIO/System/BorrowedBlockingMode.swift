@@ -12,8 +12,8 @@ import SystemPackage
 /// own.
 ///
 /// Where neither works, the mode is changed for as long as we have the descriptor, and put back at the process's exit at
-/// the latest. When one descriptor's mode is put back, others that share the file need it non-blocking still; that the
-/// mode of those changed for a moment tells which they are.
+/// the latest. When one descriptor's mode is put back, that of others which share the open file becomes blocking with it.
+/// By this they are known, and made non-blocking again.
 enum BorrowedBlockingMode {
   /// The descriptors whose mode was changed, and whether each has to be made blocking again. Process-wide, as they are.
   private static let borrowed = Mutex<[Int32: Bool]>([:])
@@ -53,7 +53,7 @@ enum BorrowedBlockingMode {
   private static let givesBackAtExit: Void = ProcessExit.addHandler { giveBackAll() }
 
   private static func giveBackAll() {
-    // Never waits: whoever has the lock may be suspended for good.
+    // Without waiting for the lock: at the process's exit its holder may be a thread that never goes on.
     _ = borrowed.withLockIfAvailable { borrowed in
       for (number, wasBlocking) in borrowed where wasBlocking {
         try? platformKernel.setNonBlocking(FileDescriptor(rawValue: number), false)

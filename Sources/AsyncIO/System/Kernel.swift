@@ -17,7 +17,7 @@ package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
   func makeSocketPair(_ kind: SocketKind) throws(Errno) -> (FileDescriptor, FileDescriptor)
   func bind(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno)
   func listen(_ descriptor: FileDescriptor, backlog: Int32) throws(Errno)
-  /// Throws `.wouldBlock`'s cousin `EINPROGRESS` while the connection is being made.
+  /// Throws `EINPROGRESS` where the connection takes a while: the socket becomes writable once that is decided.
   func connect(_ descriptor: FileDescriptor, to address: SocketAddress) throws(Errno)
   func accept(_ descriptor: FileDescriptor) throws(Errno) -> (FileDescriptor, SocketAddress?)
   func shutdownWrite(_ descriptor: FileDescriptor) throws(Errno)

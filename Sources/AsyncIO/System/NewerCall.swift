@@ -23,7 +23,7 @@ package final class NewerCall: Sendable {
       guard isRefusal(error) else { throw error }
     }
     let answer = try older()
-    // Not before: had this failed as well, it would have been for what was asked, not for the way it was.
+    // Only now: had the older call failed too, what was asked would have been at fault, and not the way of asking.
     isRefused.store(true, ordering: .relaxed)
     return answer
   }

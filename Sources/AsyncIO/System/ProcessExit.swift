@@ -15,7 +15,7 @@ enum ProcessExit {
   private static let registration: Void = { atexit { callHandlers() } }()
 
   private static func callHandlers() {
-    // Never waits: whoever has the lock may be suspended for good.
+    // Without waiting for the lock: at the process's exit its holder may be a thread that never goes on.
     let called = handlers.withLockIfAvailable { handlers in
       let all = handlers
       handlers.removeAll()

@@ -2,7 +2,7 @@
 import Glibc
 package import SystemPackage
 
-/// What a process that serves its parent does with itself.
+/// What a process that was started to serve its parent, such as a pool's worker, needs of the system.
 package enum ServingProcess {
   /// Keeps a descriptor that the process was started with from its own children.
   package static func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno) {

@@ -8,10 +8,10 @@ import Synchronization
 /// A signal's disposition belongs to the whole process, and its handler runs on whichever thread the kernel picks. So
 /// there is one table; changes take its lock, and the handler, which must not, sees atomics alone.
 ///
-/// A loop that lets go of a signal lets go of its queue and its counter soon after, whose number will be someone
-/// else's. No handler may still be about to write to it then. Each slot counts the handlers that are between looking
-/// for the queue and having done with it, and who takes a queue out of a slot waits for that count to be zero: a handful
-/// of instructions, on another thread, that nothing can hold up.
+/// A loop that gives up a signal closes its counter soon after, and the counter's number may then be another descriptor.
+/// By that time no handler may be about to write to it. So each slot counts the handlers that are at work in it, from before
+/// they look for the queue until they have done with it, and who takes a queue out of a slot waits until none is. That is a
+/// handful of instructions on another thread, which nothing can hold up.
 enum SignalTable {
   final class Slot: Sendable {
     /// The queue of the loop that asked for the signal, as a pointer's bits; zero for none.
@@ -40,7 +40,8 @@ enum SignalTable {
   /// How many signals have come by now that are to end the program: the first does so in good order, the next at once.
   private static let endingCount = Atomic(0)
 
-  /// Whatever Swift sets up lazily is set up by a first call, which must not be made by a signal: it may take locks.
+  /// Swift sets some things up lazily in the first call that needs them, and may take locks for that. A signal handler must
+  /// not, so that the first call is made here.
   private static let rehearsal: Void = {
     let queue = SignalQueue(counter: .init(rawValue: -1))
     slots[0].handler.store(bits(of: queue), ordering: .sequentiallyConsistent)

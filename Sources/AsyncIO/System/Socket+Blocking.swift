@@ -3,10 +3,10 @@ import Glibc
 import SystemPackage
 
 extension Socket {
-  /// Makes a call that the kernel answers at once, again and again where the caller has set the socket to block.
+  /// Makes a call that does not wait. Where the program has set its socket to block, waits here and makes it again.
   ///
-  /// The kernel's receives and sends never block, whatever the descriptor's mode, since a transport shares that with whoever
-  /// else holds the open file. On a socket of the program's own, blocking is what it asked for.
+  /// The receives and sends of ``Kernel`` never wait, whatever the descriptor's mode, since a transport shares that mode with
+  /// whoever else holds the open file. On a socket of the program's own, to wait is what it asked for.
   func blocking<Answer>(_ direction: Interest, _ call: () throws(Errno) -> Answer) throws(Errno) -> Answer {
     while true {
       do throws(Errno) {

@@ -31,7 +31,7 @@ public final class Socket {
   private var knownNonBlocking: Bool?
   /// Who will close the descriptor.
   private var owner: Owner
-  /// Those that wait for the descriptor, one a direction, and some that did.
+  /// The waits for the descriptor, at most one in each direction, and some that have ended meanwhile.
   private var waits: [(waiter: Waiter, method: StaticString)] = []
 
   private init(_ descriptor: FileDescriptor, _ owner: Owner, _ kernel: any Kernel) {

@@ -16,7 +16,7 @@ package protocol StartKernel {
   func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno)
 }
 
-/// What there is for the process once, whichever of its loops takes it.
+/// What the process was given once, for the first of its loops that takes it.
 package enum Legacy: Hashable, Sendable {
   /// The sockets that it was started with.
   case sockets
@@ -24,7 +24,7 @@ package enum Legacy: Hashable, Sendable {
   case predecessor
 }
 
-/// What of it was taken.
+/// Which of these were taken so far.
 package final class TakenLegacies: Sendable {
   private let taken = Mutex<Set<Legacy>>([])
 

@@ -43,8 +43,8 @@ final class WorkerThreads: @unchecked Sendable {
   private var threads = 0
   /// How many of the threads wait for a job.
   private var idle = 0
-  /// How many of the threads are busy with a job that nobody waits for any more. For a moment it may be too low by what
-  /// has ended before the news of it came.
+  /// How many of the threads are busy with a job that nobody waits for any more. Where such a job ends before
+  /// ``jobWasAbandoned()`` has counted it, this is too low for a moment, and may be negative.
   private var abandoned = 0
   /// The threads that have begun, to tell one's own.
   private var members: Set<UInt> = []
@@ -214,7 +214,7 @@ final class WorkerThreads: @unchecked Sendable {
         let wasAbandoned = job.run { [self] in jobWasAbandoned() }
         unsafe pthread_mutex_lock(lock)
         if wasAbandoned { abandoned -= 1 }
-        // Whoever took its place is there to stay.
+        // A thread was made in the place of this one, and stays: this one is one too many.
         if threads > options.limit + max(0, abandoned), !isShutDown { break }
         continue
       }

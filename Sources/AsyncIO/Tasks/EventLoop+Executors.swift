@@ -94,7 +94,7 @@ extension EventLoop {
       } onCancel: {
         _ = try? remote.callSoonThreadsafe { _ in waiting.value.resume(.failure(CancellationError())) }
       }
-      // The executor alone holds the job, so that one that it drops is noticed.
+      // The executor alone holds the job. One that it drops is released by that, and so cancelled, which wakes the waiter.
       waiter.onCancel = { [weak job] in _ = job?.cancel() }
       do { try executor.submit(job) } catch { waiter.resume(.failure(error)) }
     }

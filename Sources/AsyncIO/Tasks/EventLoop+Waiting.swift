@@ -4,12 +4,14 @@ import SystemPackage
 extension EventLoop {
   /// Suspends the calling task until the waiter is resumed. `begin` arranges for that, and may resume at once.
   ///
-  /// The task may have hopped between the call and `begin`, when it is isolated to an actor: whatever is waited for has
-  /// to be looked at in `begin`, which runs in one go with the suspension, and once more after the return.
+  /// A task that is isolated to an actor may go through other executors on its way to `begin` and on its way back, and other
+  /// code runs meanwhile. So what is waited for has to be looked at in `begin`, which runs in one go with the suspension, and
+  /// once more after the return.
   ///
   /// When the task is cancelled, the waiter's `onCancel` undoes the arrangement, on the loop's thread, and the call
-  /// throws `CancellationError`. Whoever cancels a task of the loop's own tells it, so it only notes here what it waits for;
-  /// the children that it makes by `async let`, and tasks from elsewhere, have a handler of cancellation for each wait.
+  /// throws `CancellationError`. A task of the loop's own only notes here what it waits for, since `LoopTask.cancel` looks there.
+  /// Children that it makes by `async let`, and tasks from elsewhere, are cancelled by Swift alone: they have a cancellation
+  /// handler for each wait.
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try checkOpen(method)

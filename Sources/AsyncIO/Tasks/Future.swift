@@ -24,7 +24,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   private final var success: Value?
   /// What it ended with, if it did not.
   private(set) final var failure: (any Error)?
-  /// Who is called back; with whoever may lose interest before, where there is such a one.
+  /// Who is called back, each with the watcher by which ``forget(_:)`` finds it; nil for a callback that stays.
   private final var callbacks: [(watcher: AnyObject?, call: () throws -> Void)] = []
   /// Who awaits it; made for the first.
   private final var gate: Gate?
@@ -169,7 +169,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   final var callbackCount: Int { callbacks.count }
 
   private final func schedule(_ callback: @escaping () throws -> Void) {
-    // A closed loop calls nobody back any more. The future stays until it was called.
+    // A closed loop calls nobody back. The closure keeps the future until the callback has run.
     if !loop.isClosed { loop.callSoon { try withExtendedLifetime(self) { try callback() } } }
   }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import DequeModule
 
-/// The tasks that wait for one thing, in the order in which they came. Whatever in the library several may wait for, they wait
-/// for here.
+/// The tasks that wait for one thing, in the order in which they came. Everything in the library that several tasks may wait
+/// for has one.
 ///
-/// Whoever opens the gate makes its state consistent first: a woken task runs later, but a condition is looked at by whoever
-/// comes meanwhile.
+/// Whoever opens the gate makes the state consistent first: a task that is woken runs later, and another one may come before
+/// it and look at that state.
 typealias Gate = TicketGate<Void>
 
 /// A gate where each task holds a ticket: what it has brought, or where it will find what it is given.
@@ -44,7 +44,7 @@ final class TicketGate<Ticket> {
   /// - Parameters:
   ///   - method: the public call that waits, for its errors.
   ///   - ticket: what whoever wakes it gets to see.
-  ///   - isOpen: looked at in one go with the suspension, since the task may have hopped on its way here.
+  ///   - isOpen: whether it need not wait. Asked in one go with the suspension, since other code may have run on the way here.
   /// - Throws: `CancellationError` when the task is cancelled before it is woken; what it is woken with.
   func wait(_ method: StaticString, _ ticket: Ticket, unless isOpen: () -> Bool = { false }) async throws {
     try await loop.wait(method) { waiter in

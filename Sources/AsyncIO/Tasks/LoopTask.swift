@@ -52,7 +52,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
     loop.core.tasks.begin(self)
     do {
       let value = try await body()
-      // It stays itself while others hear of its end.
+      // Before anybody hears of its end, so that it is not found among the running ones then.
       loop.core.tasks.remove(self)
       _ = succeed(value)
     } catch {

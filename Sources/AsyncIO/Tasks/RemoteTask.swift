@@ -25,7 +25,7 @@ public struct RemoteTask<Success>: Sendable {
 
     deinit {
       let kept = kept
-      // Emptied there. The loop may be done with that before this thread has let go of its own references.
+      // The task is released there, by emptying its holder. This thread may be the last to release the holder: it is empty then.
       door.perform { kept.value.task = nil }
     }
   }

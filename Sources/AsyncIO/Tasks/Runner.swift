@@ -101,7 +101,8 @@ extension EventLoop {
 
   /// Cancels every task of the loop, and runs until they have ended.
   private func cancelAllTasks() {
-    // A task may begin others on its way out. They have until it ends, and are then what is left in the next round.
+    // A task may begin others on its way out. Those run on until all that were cancelled in this round have ended; the next
+    // round cancels them.
     while !core.tasks.isEmpty {
       let left = core.tasks.running
       var awaited = Set(left.map(ObjectIdentifier.init))

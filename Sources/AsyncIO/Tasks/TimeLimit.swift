@@ -85,9 +85,9 @@ public final class TimeLimit: TaskContext, Cancellable {
 }
 
 extension EventLoop {
-  // What only the caller knows, the type of the result, is dealt with there, and the rest without it: code that is not
-  // specialised for a type asks the runtime for it again and again, which took a fifth of the whole. And each closure around
-  // another is one more await.
+  // These are inlined into their callers, which alone know the type of the result, and `limit` does all else without it. A
+  // generic function that is not specialised looks the type up again and again, which took a fifth of the whole. Nor are
+  // closures wrapped more often than they have to be: each around another is one more await.
 
   /// Runs the closure, and cancels it when it takes longer than that. asyncio's `timeout` and `wait_for`.
   ///
@@ -154,7 +154,7 @@ extension EventLoop {
     try checkOpen("withTimeout")
     guard let current = NativeTask.current, !current.isCancelled else { throw CancellationError() }
     guard let caller = core.tasks.context(current.identity) else {
-      // A child of somebody else's task might run anywhere.
+      // The caller is no task of the loop's, so that a child of it might run on any thread: a task of the loop's does it.
       try await createTask(eager: true, file: file, line: line) {
         try await self.limit(until: deadline, file, line, body)
       }
@@ -172,7 +172,7 @@ extension EventLoop {
     runEagerSteps(outer)
     await end
     guard let failure = limit.failure else { return }
-    // What came from outside is for those outside, in the same tick as well.
+    // A cancellation of the caller is thrown as what it is, also when the time was over in the same tick.
     if failure is CancellationError, limit.isExpired, !current.isCancelled {
       throw TimeoutError(callSite: CallSite(file, line))
     }
