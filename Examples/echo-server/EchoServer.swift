@@ -74,7 +74,7 @@ struct EchoServer: ParsableCommand {
 
   private func makeServer(_ loop: EventLoop) async throws -> Server {
     let shared = loops > 1
-    let tls = tls.isEmpty ? nil : try TLSContext.server(certificateFile: tls[0], keyFile: tls[1])
+    let tls = tls.isEmpty ? nil : try ServerTLS.server(certificateFile: tls[0], keyFile: tls[1])
     switch (style, unix) {
     case (.callbacks, let path?):
       return try await loop.createUnixServer(EchoProtocol.init, path: path, backlog: 1024, tls: tls)

@@ -20,7 +20,7 @@ struct HTTPSClient: ParsableCommand {
 
   func run() throws {
     try EventLoop.run { loop in
-      let tls = try TLSContext.client {
+      let tls = try ClientTLS.client {
         if let roots { $0.trust = .roots([.file(roots)]) }
         $0.alpnProtocols = ["http/1.1"]
       }

@@ -34,13 +34,10 @@ private final class SelfSigned {
 @Sendable func streamOverTLS(_ loop: EventLoop) async throws -> String {
   let identity = try SelfSigned()
   let server = try await loop.startServer(
-    host: "127.0.0.1", port: 0,
-    tls: try TLSContext.server(certificateFile: identity.certificate, keyFile: identity.key),
-    echo)
+    host: "127.0.0.1", port: 0, tls: .server(certificateFile: identity.certificate, keyFile: identity.key), echo)
   defer { server.close() }
-  let tls = try TLSContext.client { $0.trust = .roots([.file(identity.certificate)]) }
-  let (reader, writer) = try await loop.openConnection(
-    host: "127.0.0.1", port: server.port, tls: tls, serverHostname: "localhost")
+  let tls = try ClientTLS.client(serverHostname: "localhost") { $0.trust = .roots([.file(identity.certificate)]) }
+  let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, tls: tls)
   try await writer.send("nobody can read this\n")
   try expect(
     "what came back", String(decoding: try await reader.readLine(), as: UTF8.self), is: "nobody can read this\n")
@@ -55,13 +52,11 @@ private final class SelfSigned {
   loop.setExceptionHandler { _, _ in }
   defer { loop.setExceptionHandler(nil) }
   let server = try await loop.startServer(
-    host: "127.0.0.1", port: 0,
-    tls: try TLSContext.server(certificateFile: identity.certificate, keyFile: identity.key),
-    echo)
+    host: "127.0.0.1", port: 0, tls: .server(certificateFile: identity.certificate, keyFile: identity.key), echo)
   defer { server.close() }
   do {
     _ = try await loop.openConnection(
-      host: "127.0.0.1", port: server.port, tls: try TLSContext.client(), serverHostname: "localhost")
+      host: "127.0.0.1", port: server.port, tls: .client(serverHostname: "localhost"))
   } catch let error as TLSError {
     try expect(error.code == .certificate, "\(error)")
     server.close()
@@ -73,7 +68,7 @@ private final class SelfSigned {
 
 @Sendable func upgradedConnection(_ loop: EventLoop) async throws -> String {
   let identity = try SelfSigned()
-  let serverSide = try TLSContext.server(certificateFile: identity.certificate, keyFile: identity.key)
+  let serverSide = try ServerTLS.server(certificateFile: identity.certificate, keyFile: identity.key)
   let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
     guard try await reader.readLine() == Array("STARTTLS\n".utf8) else { return }
     try await writer.startTLS(serverSide)
@@ -83,8 +78,10 @@ private final class SelfSigned {
   let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
   writer.write("STARTTLS\n")
   // Without waiting for an answer: what is written before goes out as it is.
-  let tls = try TLSContext.client { $0.trust = .roots([.file(identity.certificate)]) }
-  try await writer.startTLS(tls, serverHostname: "localhost")
+  let clientSide = try ClientTLS.client(serverHostname: "localhost") {
+    $0.trust = .roots([.file(identity.certificate)])
+  }
+  try await writer.startTLS(clientSide)
   try await writer.send("and now in secret\n")
   let line = String(decoding: try await reader.readLine(), as: UTF8.self)
   try expect("what came back", line, is: "and now in secret\n")

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 public import AsyncIO
 
-/// How connections are encrypted, by OpenSSL: what the `tls:` arguments take. asyncio's `ssl.SSLContext`.
+/// How connections are encrypted, by OpenSSL. asyncio's `ssl.SSLContext`.
 ///
 /// Make one, and use it for all connections of a kind, on any number of loops: making it reads files, the system's roots
-/// among them, and sessions are taken up again within one context.
+/// among them, and sessions are taken up again within one context. The `tls:` arguments take it as `.client(context)` and
+/// `.server(context)`; where one connection or server is all there is, they can make their own.
 ///
 /// ```swift
-/// let tls = try TLSContext.client()
-/// let (reader, writer) = try await loop.openConnection(host: "www.example.org", port: 443, tls: tls)
+/// let context = try TLSContext.client { $0.alpnProtocols = ["http/1.1"] }
+/// let (reader, writer) = try await loop.openConnection(host: "www.example.org", port: 443, tls: .client(context))
 /// ```
 public final class TLSContext: TLSProvider {
   private let handle: ContextHandle

@@ -23,7 +23,7 @@ struct AsyncIOEcho: ParsableCommand {
   func run() throws {
     try EventLoop.run { loop in
       let server: Server
-      let tls = tls.count == 2 ? try TLSContext.server(certificateFile: tls[0], keyFile: tls[1]) : nil
+      let tls = tls.count == 2 ? try ServerTLS.server(certificateFile: tls[0], keyFile: tls[1]) : nil
       switch style {
       case .callbacks:
         server = try await loop.createServer(EchoProtocol.init, host: "127.0.0.1", port: port, backlog: 1024, tls: tls)

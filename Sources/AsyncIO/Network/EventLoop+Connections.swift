@@ -21,10 +21,8 @@ extension EventLoop {
   ///     it (250 ms there); the first to succeed wins. Nil: one address after the other.
   ///   - interleave: whether to take the addresses of IPv4 and IPv6 in turns, after so many of the preferred family.
   ///     Nil: 1 with a delay, else the resolver's order.
-  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: what the peer's certificate has to be valid for; nil means the host.
-  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  ///   - tls: encrypts the connection; nil leaves it plain. The name to check is the host, unless it has another one. The
+  ///     handshake comes before `connectionMade`.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` when none of them answers, with the error
   ///   of each, or when the peer goes away during the handshake or takes too long for it; ``TLSError`` when the
   ///   handshake fails; `CancellationError` when the task is cancelled, and then nothing is left behind; what the
@@ -32,12 +30,10 @@ extension EventLoop {
   public func createConnection<P: StreamProtocol>(
     _ factory: () throws -> P, host: String, port: any ServicePort, family: AddressFamily = .unspecified,
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: any ServicePort)? = nil,
-    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: ClientTLS? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("createConnection")
-    let options = try TLSOptions.client(
-      "createConnection", tls, name: serverHostname, host: host, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createConnection", $0, host: host) }
     guard (happyEyeballsDelay ?? .zero) >= .zero, (interleave ?? 0) >= 0 else {
       throw EventLoopError(
         .invalidArgument, "createConnection: neither happyEyeballsDelay nor interleave may be below zero")
@@ -64,20 +60,17 @@ extension EventLoop {
   /// - Parameters:
   ///   - factory: makes the protocol.
   ///   - socket: a connected stream socket.
-  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for.
-  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  ///   - tls: encrypts the connection; nil leaves it plain. It needs a ``ClientTLS/serverHostname``. The handshake comes
+  ///     before `connectionMade`.
   /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, borrowed, in use, not
-  ///   connected, listening or not a stream, or for `tls` without `serverHostname`; the socket then stays the caller's. What the
-  ///   factory throws. ``TLSError`` and ``IOError`` when the handshake fails; the socket is closed then.
+  ///   connected, listening or not a stream, or for `tls` without a name or with a time limit that is not above zero; the
+  ///   socket then stays the caller's. What the factory throws. ``TLSError`` and ``IOError`` when the handshake fails; the
+  ///   socket is closed then.
   public func createConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    _ factory: () throws -> P, socket: Socket, tls: ClientTLS? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("createConnection")
-    let options = try TLSOptions.client(
-      "createConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createConnection", $0) }
     return try await adopt(factory, socket, options, "createConnection")
   }
 
@@ -88,15 +81,12 @@ extension EventLoop {
   ///   - factory: makes the protocol.
   ///   - socket: a connected stream socket.
   ///   - tls: encrypts the connection, as the end that accepts; nil leaves it plain.
-  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
-  /// - Throws: as ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createConnection(_:socket:tls:)``.
   public func connectAcceptedSocket<P: StreamProtocol>(
-    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil
+    _ factory: () throws -> P, socket: Socket, tls: ServerTLS? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("connectAcceptedSocket")
-    let options = try TLSOptions.server("connectAcceptedSocket", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("connectAcceptedSocket", $0) }
     return try await adopt(factory, socket, options, "connectAcceptedSocket")
   }
 

@@ -16,18 +16,14 @@ extension EventLoop {
   ///     ``startSuccessor(_:_:passing:timeout:options:)`` passes them on, and stay then.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
   ///   - tls: encrypts the connections; nil leaves them plain.
-  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``EventLoopError`` `.invalidArgument` without a socket, or for one that occurs twice; and as
-  ///   ``createServer(_:socket:backlog:startServing:tls:handshakeTimeout:shutdownTimeout:)``. The sockets then stay the
-  ///   caller's.
+  ///   ``createServer(_:socket:backlog:startServing:tls:)``. The sockets then stay the caller's.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, sockets: [Socket], backlog: Int? = nil, cleanupSockets: Bool = false,
-    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil
+    startServing: Bool = true, tls: ServerTLS? = nil
   ) async throws -> Server {
     try checkOpen("createServer")
-    let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createServer", $0) }
     if let backlog { try checkBacklog("createServer", backlog) }
     if sockets.isEmpty { throw EventLoopError(.invalidArgument, "createServer: no socket is given") }
     // All of them before anything is done to the first.

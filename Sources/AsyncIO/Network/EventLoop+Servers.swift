@@ -22,36 +22,31 @@ extension EventLoop {
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
   ///   - tls: encrypts the connections; nil leaves them plain. A connection's handshake comes before its
   ///     `connectionMade`; one that fails goes to the exception handler.
-  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``ResolutionError`` when the name has no address; ``IOError`` with the address when one is taken, or with
-  ///   all when none is ours, and then nothing is left open; ``EventLoopError`` `.invalidArgument` for time limits without
-  ///   `tls`.
+  ///   all when none is ours, and then nothing is left open; ``EventLoopError`` `.invalidArgument` for time limits of
+  ///   `tls` that are not above zero.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, host: String? = nil, port: any ServicePort,
     family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    keepAlive: Bool = false, startServing: Bool = true, tls: ServerTLS? = nil
   ) async throws -> Server {
     try await createServer(
       factory, hosts: [host ?? ""], port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
-      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls)
   }
 
   /// Listens on several hosts. An address that occurs twice is bound once. asyncio's `create_server`.
   ///
   /// - Throws: as
-  ///   ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  ///   ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:)``.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, hosts: [String], port: any ServicePort, family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    keepAlive: Bool = false, startServing: Bool = true, tls: ServerTLS? = nil
   ) async throws -> Server {
     try checkOpen("createServer")
-    let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createServer", $0) }
     try checkBacklog("createServer", backlog)
     var addresses: [AddressInfo] = []
     /// Those that a host was given for, rather than found as an interface of this machine.
@@ -83,13 +78,14 @@ extension EventLoop {
   /// The socket is made non-blocking, keeps its descriptor, and belongs to the server from here on.
   ///
   /// - Throws: ``IOError`` or ``EventLoopError`` `.invalidArgument` for a socket that is closed, borrowed, in use or not a
-  ///   stream, or for time limits without `tls`; ``IOError`` for `listen`. The socket then stays the caller's.
+  ///   stream, or for time limits of `tls` that are not above zero; ``IOError`` for `listen`. The socket then stays the
+  ///   caller's.
   public func createServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, startServing: Bool = true,
-    tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    tls: ServerTLS? = nil
   ) async throws -> Server {
     try checkOpen("createServer")
-    let options = try TLSOptions.server("createServer", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createServer", $0) }
     return try makeServer(factory, socket, options, backlog: backlog, startServing: startServing, "createServer")
   }
 

@@ -9,20 +9,16 @@ extension EventLoop {
   ///   - factory: makes the protocol.
   ///   - path: a socket file, or with a leading zero byte a name in Linux's abstract space: a `String`, a `FilePath`,
   ///     or bytes such as ``SocketAddress/unixName``.
-  ///   - tls: encrypts the connection; nil leaves it plain. The handshake comes before `connectionMade`.
-  ///   - serverHostname: with `tls`, what the peer's certificate has to be valid for.
-  ///   - handshakeTimeout: how long the handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long the peer may take, once we close, to read or to close as well; nil means 30 seconds.
+  ///   - tls: encrypts the connection; nil leaves it plain. It needs a ``ClientTLS/serverHostname``. The handshake comes
+  ///     before `connectionMade`.
   /// - Throws: ``IOError`` for `connect`, with the path; what the factory throws; `CancellationError`;
-  ///   ``EventLoopError`` `.invalidArgument` for `tls` without `serverHostname`; ``TLSError`` and ``IOError`` when the
-  ///   handshake fails.
+  ///   ``EventLoopError`` `.invalidArgument` for `tls` without a name or with a time limit that is not above zero;
+  ///   ``TLSError`` and ``IOError`` when the handshake fails.
   public func createUnixConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, path: any SystemText, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    _ factory: () throws -> P, path: any SystemText, tls: ClientTLS? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("createUnixConnection")
-    let options = try TLSOptions.client(
-      "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createUnixConnection", $0) }
     let address = try unixAddress(path, "connect")
     let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: kernel)
     do {
@@ -38,14 +34,12 @@ extension EventLoop {
   /// `sock`.
   ///
   /// - Throws: ``EventLoopError`` `.invalidArgument` for a socket of another family; and as
-  ///   ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
+  ///   ``createConnection(_:socket:tls:)``.
   public func createUnixConnection<P: StreamProtocol>(
-    _ factory: () throws -> P, socket: Socket, tls: (any TLSProvider)? = nil, serverHostname: String? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil
+    _ factory: () throws -> P, socket: Socket, tls: ClientTLS? = nil
   ) async throws -> (transport: StreamTransport, protocol: P) {
     try checkOpen("createUnixConnection")
-    let options = try TLSOptions.client(
-      "createUnixConnection", tls, name: serverHostname, host: nil, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createUnixConnection", $0) }
     try socket.requireUnix("createUnixConnection")
     return try await adopt(factory, socket, options, "createUnixConnection")
   }
@@ -63,17 +57,14 @@ extension EventLoop {
   ///   - cleanupSocket: whether to remove the file at close.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
   ///   - tls: encrypts the connections; nil leaves them plain.
-  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``IOError`` for `bind`, with the path: `EADDRINUSE` when somebody listens there, or when a file is there
   ///   that is no socket.
   public func createUnixServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, path: any SystemText, backlog: Int = 100, cleanupSocket: Bool = true,
-    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil
+    startServing: Bool = true, tls: ServerTLS? = nil
   ) async throws -> Server {
     try checkOpen("createUnixServer")
-    let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createUnixServer", $0) }
     try checkBacklog("createUnixServer", backlog)
     let address = try unixAddress(path, "bind")
     try SocketFile.removeStale(at: address, .stream, kernel: kernel)
@@ -108,17 +99,14 @@ extension EventLoop {
   ///     the service manager that made the socket.
   ///   - startServing: false leaves that to ``Server/startServing()`` or ``Server/serveForever()``.
   ///   - tls: encrypts the connections; nil leaves them plain.
-  ///   - handshakeTimeout: how long a handshake may take; nil means 60 seconds.
-  ///   - shutdownTimeout: how long a peer may take, once we close, to read or to close as well; nil means 30 seconds.
   /// - Throws: ``EventLoopError`` `.invalidArgument` for a socket of another family; and as
-  ///   ``createServer(_:socket:backlog:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  ///   ``createServer(_:socket:backlog:startServing:tls:)``.
   public func createUnixServer<P: StreamProtocol>(
     _ factory: @escaping () throws -> P, socket: Socket, backlog: Int = 100, cleanupSocket: Bool = true,
-    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil
+    startServing: Bool = true, tls: ServerTLS? = nil
   ) async throws -> Server {
     try checkOpen("createUnixServer")
-    let options = try TLSOptions.server("createUnixServer", tls, handshakeTimeout, shutdownTimeout)
+    let options = try tls.map { try TLSOptions("createUnixServer", $0) }
     try socket.requireUnix("createUnixServer")
     let file = socket.localAddress.flatMap { SocketFile(of: $0, kernel: kernel) }
     let server = try makeServer(

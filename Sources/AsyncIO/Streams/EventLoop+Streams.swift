@@ -7,38 +7,33 @@ extension EventLoop {
   /// Connects to a host and port. asyncio's `open_connection`.
   ///
   /// The limit is the reader's, in bytes. The other arguments are those of
-  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
+  /// ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:)``.
   ///
-  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``; ``EventLoopError``
-  ///   `.invalidArgument` for a limit of zero or less.
+  /// - Throws: as ``createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:)``;
+  ///   ``EventLoopError`` `.invalidArgument` for a limit of zero or less.
   public func openConnection(
     host: String, port: any ServicePort, limit: Int = StreamReader.defaultLimit, family: AddressFamily = .unspecified,
     protocol: Int32 = 0, flags: AddressInfoFlags = [], localAddress: (host: String, port: any ServicePort)? = nil,
-    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    happyEyeballsDelay: Duration? = nil, interleave: Int? = nil, tls: ClientTLS? = nil,
     file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     // Before the connection, so that a limit of no use costs none.
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createConnection(
       { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
-      localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave, tls: tls,
-      serverHostname: serverHostname, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave, tls: tls)
     return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
   /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
   ///
-  /// - Throws: as ``createConnection(_:socket:tls:serverHostname:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createConnection(_:socket:tls:)``.
   public func openConnection(
-    socket: Socket, limit: Int = StreamReader.defaultLimit, tls: (any TLSProvider)? = nil,
-    serverHostname: String? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    socket: Socket, limit: Int = StreamReader.defaultLimit, tls: ClientTLS? = nil,
     file: StaticString = #fileID, line: UInt = #line
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
-    let (transport, _) = try await createConnection(
-      { connection }, socket: socket, tls: tls, serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
-      shutdownTimeout: shutdownTimeout)
+    let (transport, _) = try await createConnection({ connection }, socket: socket, tls: tls)
     return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
   }
 
@@ -48,64 +43,56 @@ extension EventLoop {
   /// handler throws goes to the exception handler, and its connection is closed.
   ///
   /// The limit is the readers', in bytes. The other arguments are those of
-  /// ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  /// ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:)``.
   ///
-  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:)``.
   public func startServer(
     host: String? = nil, port: any ServicePort, limit: Int = StreamReader.defaultLimit,
     family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
+    keepAlive: Bool = false, startServing: Bool = true, tls: ServerTLS? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
       streamFactory(limit, handler), host: host, port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
-      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls)
   }
 
   /// Listens on several hosts, and runs the handler as a task for each connection. asyncio's `start_server`.
   ///
-  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createServer(_:host:port:family:flags:backlog:reuseAddress:reusePort:keepAlive:startServing:tls:)``.
   public func startServer(
     hosts: [String], port: any ServicePort, limit: Int = StreamReader.defaultLimit,
     family: AddressFamily = .unspecified,
     flags: AddressInfoFlags = .passive, backlog: Int = 100, reuseAddress: Bool? = nil, reusePort: Bool = false,
-    keepAlive: Bool = false, startServing: Bool = true, tls: (any TLSProvider)? = nil,
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
+    keepAlive: Bool = false, startServing: Bool = true, tls: ServerTLS? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
       streamFactory(limit, handler), hosts: hosts, port: port, family: family, flags: flags, backlog: backlog,
-      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls,
-      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      reuseAddress: reuseAddress, reusePort: reusePort, keepAlive: keepAlive, startServing: startServing, tls: tls)
   }
 
   /// Listens on a socket that is bound already. asyncio's `start_server` with `sock`.
   ///
-  /// - Throws: as ``createServer(_:socket:backlog:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createServer(_:socket:backlog:startServing:tls:)``.
   public func startServer(
     socket: Socket, limit: Int = StreamReader.defaultLimit, backlog: Int = 100, startServing: Bool = true,
-    tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
-    _ handler: @escaping StreamHandler
+    tls: ServerTLS? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
-      streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing, tls: tls,
-      handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      streamFactory(limit, handler), socket: socket, backlog: backlog, startServing: startServing, tls: tls)
   }
 
   /// Listens on sockets that are bound already, and runs the handler as a task for each connection. asyncio's
   /// `start_server` with `sock`, which takes one.
   ///
-  /// - Throws: as
-  ///   ``createServer(_:sockets:backlog:cleanupSockets:startServing:tls:handshakeTimeout:shutdownTimeout:)``.
+  /// - Throws: as ``createServer(_:sockets:backlog:cleanupSockets:startServing:tls:)``.
   public func startServer(
     sockets: [Socket], limit: Int = StreamReader.defaultLimit, backlog: Int? = nil, cleanupSockets: Bool = false,
-    startServing: Bool = true, tls: (any TLSProvider)? = nil, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil, _ handler: @escaping StreamHandler
+    startServing: Bool = true, tls: ServerTLS? = nil, _ handler: @escaping StreamHandler
   ) async throws -> Server {
     try await createServer(
       streamFactory(limit, handler), sockets: sockets, backlog: backlog, cleanupSockets: cleanupSockets,
-      startServing: startServing, tls: tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+      startServing: startServing, tls: tls)
   }
 
   func streamFactory(

@@ -6,12 +6,9 @@ final class StreamConnection: StreamProtocol {
   let flow: StreamFlow
   /// Starts the handler of a server's connection; nil for a client's.
   private var onConnect: ((StreamReader, StreamWriter) -> Void)?
-  /// Whether it is a server's connection: the end that waits for the other one to begin a handshake.
-  let isServerSide: Bool
 
   init(_ loop: EventLoop, limit: Int, onConnect: ((StreamReader, StreamWriter) -> Void)? = nil) throws(EventLoopError) {
     self.onConnect = onConnect
-    isServerSide = onConnect != nil
     reader = try StreamReader(loop, limit: limit)
     flow = StreamFlow(loop, reader: reader)
   }

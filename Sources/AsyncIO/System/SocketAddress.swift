@@ -35,7 +35,7 @@ public struct SocketKind: RawRepresentable, Hashable, Sendable {
 
 /// The address of a socket, resolved: numbers or a path, never a host name.
 ///
-/// Use ``EventLoop/createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:serverHostname:handshakeTimeout:shutdownTimeout:)`` where you have a name.
+/// Use ``EventLoop/createConnection(_:host:port:family:protocol:flags:localAddress:happyEyeballsDelay:interleave:tls:)`` where you have a name.
 public struct SocketAddress: Hashable, Sendable {
   enum Storage: Hashable, Sendable {
     /// Address and port, in host order.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Makes the engines of encrypted connections: what the `tls:` arguments take. asyncio's `ssl.SSLContext`.
+/// Makes the engines of encrypted connections, for ``ClientTLS`` and ``ServerTLS``. asyncio's `ssl.SSLContext`.
 ///
 /// The module AsyncIOTLS has one on OpenSSL, `TLSContext`. One provider serves any number of loops and connections.
 public protocol TLSProvider: Sendable {

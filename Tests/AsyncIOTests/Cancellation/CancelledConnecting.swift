@@ -110,23 +110,23 @@ extension CancellationTests {
     },
     shakingHands("EventLoop+Connections.createConnection (TLS)") { loop, socket in
       _ = try await loop.createConnection(
-        { Recorder() }, socket: socket, tls: clientTLS(), serverHostname: "localhost")
+        { Recorder() }, socket: socket, tls: .client(clientTLS(), serverHostname: "localhost"))
     },
     shakingHands("EventLoop+Connections.connectAcceptedSocket") { loop, socket in
-      _ = try await loop.connectAcceptedSocket({ Recorder() }, socket: socket, tls: serverTLS())
+      _ = try await loop.connectAcceptedSocket({ Recorder() }, socket: socket, tls: .server(serverTLS()))
     },
     shakingHands("EventLoop+Streams.openConnection (TLS)") { loop, socket in
-      _ = try await loop.openConnection(socket: socket, tls: clientTLS(), serverHostname: "localhost")
+      _ = try await loop.openConnection(socket: socket, tls: .client(clientTLS(), serverHostname: "localhost"))
     },
     shakingHands("StreamWriter+TLS.startTLS") { loop, socket in
       let (_, writer) = try await loop.openConnection(socket: socket)
-      try await writer.startTLS(clientTLS(), serverHostname: "localhost")
+      try await writer.startTLS(.client(clientTLS(), serverHostname: "localhost"))
     },
     shakingHands("EventLoop+TLS.startTLS") { loop, socket in
       let (transport, recorder) = try await loop.createConnection({ Recorder() }, socket: socket)
       // Nobody else would have it closed, were this cancelled before it began.
       defer { transport.abort() }
-      _ = try await loop.startTLS(transport, recorder, clientTLS(), serverHostname: "localhost")
+      _ = try await loop.startTLS(transport, recorder, .client(clientTLS(), serverHostname: "localhost"))
     },
     listening("UnixSockets.createUnixServer") { loop, path in
       try await loop.createUnixServer({ Recorder() }, path: path)

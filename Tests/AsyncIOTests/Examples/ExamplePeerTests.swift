@@ -11,7 +11,7 @@ import Testing
   private func site(
     _ loop: EventLoop, tls: TLSContext? = nil, _ answer: @escaping (String, StreamWriter) async throws -> Void
   ) async throws -> Server {
-    try await loop.startServer(host: "127.0.0.1", port: 0, tls: tls) { reader, writer in
+    try await loop.startServer(host: "127.0.0.1", port: 0, tls: tls.map { .server($0) }) { reader, writer in
       let words = String(decoding: try await reader.readLine(), as: UTF8.self).split(separator: " ")
       while try await reader.readLine().count > 2 {}
       // Whoever gives up has had enough.

@@ -23,10 +23,10 @@ import Testing
       for _ in 0..<2 {
         let tls = try serverTLS()
         let serving = loop.createTask {
-          _ = try await loop.startTLS(server.transport, server, tls, serverSide: true)
+          _ = try await loop.startTLS(server.transport, server, .server(tls))
         }
         _ = try await loop.startTLS(
-          client.transport, client, try clientTLS(), serverHostname: "localhost", shutdownTimeout: .seconds(5))
+          client.transport, client, .client(clientTLS(), serverHostname: "localhost", shutdownTimeout: .seconds(5)))
         try await serving.value
       }
       client.transport.write("hello")

@@ -27,9 +27,9 @@ import Testing
   private func secure(_ loop: EventLoop, _ client: Recorder, _ server: Recorder) async throws {
     let tls = try serverTLS()
     let serving = loop.createTask {
-      _ = try await loop.startTLS(server.transport, server, tls, serverSide: true)
+      _ = try await loop.startTLS(server.transport, server, .server(tls))
     }
-    let transport = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+    let transport = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
     #expect(transport === client.transport)
     try await serving.value
   }
@@ -71,7 +71,7 @@ import Testing
       client.transport.write(before)
       #expect(client.calls == [.made, .pause])
       let securing = loop.createTask {
-        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+        _ = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
       }
       try await loop.turn()
       #expect(client.transport.writeBufferSize > 64 * 1024, "what is on its way counts")
@@ -110,7 +110,7 @@ import Testing
       let tls = try serverTLS()
       let rest = Array(hello.dropFirst(9))
       let securing = loop.createTask {
-        _ = try await loop.startTLS(server.transport, server, tls, serverSide: true, received: rest)
+        _ = try await loop.startTLS(server.transport, server, .server(tls), received: rest)
       }
       try await hand.handshake(peer, on: loop)
       try hand.send(octets("welcome"))
@@ -132,19 +132,19 @@ import Testing
     arguments: [false, true])
   func streams(overTLS: Bool) throws {
     try runLoop { loop, kernel in
-      let outer = overTLS ? try serverTLS() : nil
+      let outer: ServerTLS? = overTLS ? .server(try serverTLS()) : nil
       let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: outer) { reader, writer in
         #expect(try await reader.readLine() == octets("STARTTLS\n"))
         // The client does not wait for the answer: its handshake arrives as if it were data.
         try await loop.until { reader.unreadCount > 100 }
-        try await writer.startTLS(serverTLS())
+        try await writer.startTLS(.server(serverTLS()))
         #expect(writer.getExtraInfo(.tls) != nil)
         for try await line in reader.lines { try await writer.send("<" + line + ">\n") }
       }
       let (reader, writer) = try await loop.openConnection(
-        host: "127.0.0.1", port: server.port, tls: overTLS ? try clientTLS() : nil)
+        host: "127.0.0.1", port: server.port, tls: overTLS ? .client(clientTLS()) : nil)
       writer.write("STARTTLS\n")
-      try await writer.startTLS(clientTLS(), serverHostname: "localhost")
+      try await writer.startTLS(.client(clientTLS(), serverHostname: "localhost"))
       #expect(writer.getExtraInfo(.tls)?.peerCertificate?.subject == "O=Server,CN=localhost")
       try await writer.send("hello\n")
       #expect(try await reader.readLine() == octets("<hello>\n"))
@@ -190,7 +190,7 @@ import Testing
       client.transport.write(before)
       #expect(client.calls == [.made, .pause])
       let securing = loop.createTask {
-        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+        _ = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
       }
       try await loop.turn()
       client.transport.write("inside")
@@ -199,8 +199,7 @@ import Testing
       let inner = Recorder()
       let serverSide = try serverTLS()
       try await loop.startTLS(
-        server.transport, inner, serverSide, serverSide: true,
-        received: Array(server.received.dropFirst(before.count)))
+        server.transport, inner, .server(serverSide), received: Array(server.received.dropFirst(before.count)))
       #expect(server.transport.getProtocol() === inner)
       server.transport.resumeReading()
       try await securing.value
@@ -218,7 +217,7 @@ import Testing
     try runLoop { loop, kernel in
       let (client, peer) = try await PairKind.tcp.transport(loop, kernel)
       let securing = loop.createTask {
-        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+        _ = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
       }
       let hand = try HandDrivenTLS(serverTLS(), .server)
       try await loop.until {
@@ -261,10 +260,10 @@ import Testing
       let (client, server) = try await plainPair(loop, kernel)
       let tls = try serverTLS("foreign")
       let serving = loop.createTask {
-        await thrown { try await loop.startTLS(server.transport, server, tls, serverSide: true) } as? TLSError
+        await thrown { try await loop.startTLS(server.transport, server, .server(tls)) } as? TLSError
       }
       let error = try await tlsError {
-        try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+        try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
       }
       #expect(error.code == .certificate)
       #expect(try await serving.value?.code == .handshake)
@@ -280,7 +279,7 @@ import Testing
     try runLoop { loop, kernel in
       let (client, server) = try await plainPair(loop, kernel)
       let securing = loop.createTask {
-        _ = try await loop.startTLS(client.transport, client, try clientTLS(), serverHostname: "localhost")
+        _ = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
       }
       try await loop.until { !server.received.isEmpty }
       securing.cancel()
@@ -301,7 +300,7 @@ import Testing
       let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
       try await loop.until { kernel.count(of: .sendFile) > 0 }
       let refused = await thrown {
-        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "localhost")
+        try await loop.startTLS(recorder.transport, recorder, .client(clientTLS(), serverHostname: "localhost"))
       }
       #expect((refused as? EventLoopError)?.code == .transportState)
       #expect(try await peer.receive(plenty, on: loop) == content)
@@ -323,7 +322,7 @@ import Testing
         recorder.transport.writeEOF()
       }
       let refused = await thrown {
-        try await loop.startTLS(recorder.transport, recorder, try clientTLS(), serverHostname: "localhost")
+        try await loop.startTLS(recorder.transport, recorder, .client(clientTLS(), serverHostname: "localhost"))
       }
       #expect((refused as? EventLoopError)?.code == .transportState)
       #expect(recorder.transport.getExtraInfo(.tlsContext) == nil && !recorder.isLost)
@@ -348,29 +347,30 @@ import Testing
         (await thrown(call) as? EventLoopError)?.code
       }
       let transport = client.transport
-      #expect(await code { _ = try await loop.startTLS(transport, client, tls) } == .invalidArgument)
+      #expect(await code { _ = try await loop.startTLS(transport, client, .client(tls)) } == .invalidArgument)
       #expect(
         await code {
-          _ = try await loop.startTLS(transport, client, serverSide, serverSide: true, serverHostname: "a")
+          _ = try await loop.startTLS(transport, client, .server(serverSide, shutdownTimeout: .zero))
         } == .invalidArgument)
       #expect(
         await code {
-          _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost", handshakeTimeout: .zero)
+          _ = try await loop.startTLS(
+            transport, client, .client(tls, serverHostname: "localhost", handshakeTimeout: .zero))
         } == .invalidArgument)
-      let wrongSide = try await tlsError { try await loop.startTLS(transport, client, tls, serverSide: true) }
+      let wrongSide = try await tlsError { try await loop.startTLS(transport, client, .server(tls)) }
       #expect(wrongSide.code == .configuration)
       #expect(
         await code {
-          _ = try await loop.startTLS(transport, client, tls, serverHostname: "")
+          _ = try await loop.startTLS(transport, client, .client(tls, serverHostname: ""))
         } == .invalidArgument)
       transport.write("still plain")
       try await loop.until { server.text == "still plain" }
       let securing = loop.createTask {
-        _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost")
+        _ = try await loop.startTLS(transport, client, .client(tls, serverHostname: "localhost"))
       }
       try await loop.until { server.received.count > 100 }
       #expect(
-        await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost") }
+        await code { _ = try await loop.startTLS(transport, client, .client(tls, serverHostname: "localhost")) }
           == .transportState)
       let folder = try TemporaryFolder()
       let file = try folder.file([1])
@@ -378,7 +378,7 @@ import Testing
       try file.close()
       transport.close()
       #expect(
-        await code { _ = try await loop.startTLS(transport, client, tls, serverHostname: "localhost") }
+        await code { _ = try await loop.startTLS(transport, client, .client(tls, serverHostname: "localhost")) }
           == .transportState)
       let aborted = await thrown { try await securing.value }
       #expect((aborted as? IOError)?.code == .connectionAbort)

@@ -25,7 +25,7 @@ import Testing
       recorder.peer = peer
       recorder.onMade = onMade
       accepting = loop.createTask {
-        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
+        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: .server(tls))
       }
       let hand = try HandDrivenTLS(
         clientTLS { $0.maximumVersion = version }, .client(serverName: "localhost"))
@@ -115,7 +115,7 @@ import Testing
       let connecting = loop.createTask {
         try await ioError {
           _ = try await loop.createConnection(
-            { recorder }, socket: near, tls: tls, serverHostname: "localhost")
+            { recorder }, socket: near, tls: .client(tls, serverHostname: "localhost"))
         }
       }
       let hand = try HandDrivenTLS(serverTLS(), .server)
@@ -140,7 +140,7 @@ import Testing
       kernel.inject(.wouldBlock, into: .send)
       kernel.inject(.noRouteToHost, into: .sendGathering)
       let error = try await ioError {
-        _ = try await loop.createConnection({ recorder }, socket: near, tls: tls, serverHostname: "localhost")
+        _ = try await loop.createConnection({ recorder }, socket: near, tls: .client(tls, serverHostname: "localhost"))
       }
       #expect(error.code == .noRouteToHost && error.operation == "TLS handshake")
       try await loop.turn()
@@ -232,7 +232,7 @@ import Testing
       let (recorder, peer) = (Recorder(), Peer(far))
       recorder.peer = peer
       let tls = PlainTLS(piece: 5, piecesPerCall: 1, readsAhead: readsAhead)
-      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
+      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: ServerTLS(tls))
       recorder.onData = { _ in recorder.transport.pauseReading() }
       try peer.send("0123456789abc")
       try await loop.until { recorder.text == "01234" }

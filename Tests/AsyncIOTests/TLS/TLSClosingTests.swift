@@ -153,7 +153,8 @@ import Testing
             try LinuxKernel.shared.shutdownWrite(transport.socket.descriptor)
           }
         }
-        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, tls: context)
+        let (reader, writer) = try await loop.openConnection(
+          host: "127.0.0.1", port: server.port, tls: .client(context))
         if accepts {
           #expect(try await reader.read() == octets("half of"))
         } else {
@@ -196,7 +197,7 @@ import Testing
     recorder.peer = peer
     recorder.onMade = { $0.pauseReading() }
     let accepting = loop.createTask {
-      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: try serverTLS())
+      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: .server(serverTLS()))
     }
     let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
     try hand.feed([])

@@ -30,7 +30,7 @@ import Testing
     defer { listener.close() }
     let error = try await tlsError {
       try await loop.createConnection(
-        Recorder.init, host: "127.0.0.1", port: listener.port, tls: client, serverHostname: "localhost")
+        Recorder.init, host: "127.0.0.1", port: listener.port, tls: .client(client, serverHostname: "localhost"))
     }
     try await loop.until { listener.connectionCount == 0 }
     return error
@@ -247,7 +247,8 @@ import Testing
       }
       let error = try await tlsError {
         try await loop.createConnection(
-          Recorder.init, host: "127.0.0.1", port: listener.port, tls: nameless, serverHostname: "demanding.test")
+          Recorder.init, host: "127.0.0.1", port: listener.port,
+          tls: .client(nameless, serverHostname: "demanding.test"))
       }
       #expect(error.reason.contains("alert"))
       try await loop.until { listener.connectionCount == 0 }

@@ -12,7 +12,7 @@ import Testing
     let (near, far) = try await PairKind.tcp.make(loop, kernel)
     let peer = Peer(far)
     recorder.peer = peer
-    _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
+    _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: ServerTLS(tls))
     return (recorder, peer)
   }
 

@@ -13,8 +13,9 @@ struct TLSEnd {
   let tls: ProbedTLS
 
   init(
-    _ loop: EventLoop, _ kernel: TestKernel, smallBuffers: Bool = false, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil,
+    _ loop: EventLoop, _ kernel: TestKernel, smallBuffers: Bool = false,
+    handshakeTimeout: Duration = ServerTLS.defaultHandshakeTimeout,
+    shutdownTimeout: Duration = ServerTLS.defaultShutdownTimeout,
     recorder: Recorder = Recorder()
   ) async throws {
     let (near, far) = try await PairKind.tcp.make(loop, kernel)
@@ -30,7 +31,8 @@ struct TLSEnd {
     let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
     let accepting = loop.createTask {
       _ = try await loop.connectAcceptedSocket(
-        { recorder }, socket: near, tls: tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+        { recorder }, socket: near,
+        tls: ServerTLS(tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout))
     }
     try await hand.handshake(peer, on: loop)
     try await hand.run(peer, on: loop) { recorder.calls.contains(.made) }

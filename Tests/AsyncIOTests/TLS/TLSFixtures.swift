@@ -23,7 +23,8 @@ func clientTLS(_ configure: (inout TLSContext.Configuration) -> Void = { _ in })
 
 /// A server over TLS whose connections write down what they are told.
 func tlsServer(
-  _ loop: EventLoop, _ tls: TLSContext? = nil, handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+  _ loop: EventLoop, _ tls: TLSContext? = nil, handshakeTimeout: Duration = ServerTLS.defaultHandshakeTimeout,
+  shutdownTimeout: Duration = ServerTLS.defaultShutdownTimeout,
   _ prepare: ((Recorder) throws -> Void)? = nil
 ) async throws -> (Server, Accepted) {
   let accepted = Accepted()
@@ -34,8 +35,8 @@ func tlsServer(
       accepted.recorders.append(recorder)
       try accepted.prepare?(recorder)
       return recorder
-    }, host: "127.0.0.1", port: 0, tls: try tls ?? serverTLS(), handshakeTimeout: handshakeTimeout,
-    shutdownTimeout: shutdownTimeout)
+    }, host: "127.0.0.1", port: 0,
+    tls: .server(tls ?? serverTLS(), handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout))
   return (server, accepted)
 }
 
@@ -48,15 +49,18 @@ struct TLSPair {
 
   init(
     _ loop: EventLoop, server: TLSContext? = nil, client: TLSContext? = nil, serverHostname: String? = "localhost",
-    handshakeTimeout: Duration? = nil, shutdownTimeout: Duration? = nil,
+    handshakeTimeout: Duration = ServerTLS.defaultHandshakeTimeout,
+    shutdownTimeout: Duration = ServerTLS.defaultShutdownTimeout,
     clientRecorder: Recorder = Recorder(), _ prepareServer: ((Recorder) throws -> Void)? = nil
   ) async throws {
     let (listener, accepted) = try await tlsServer(loop, server, shutdownTimeout: shutdownTimeout, prepareServer)
     self.listener = listener
     defer { listener.close() }
     self.client = try await loop.createConnection(
-      { clientRecorder }, host: "127.0.0.1", port: listener.port, tls: try client ?? clientTLS(),
-      serverHostname: serverHostname, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout
+      { clientRecorder }, host: "127.0.0.1", port: listener.port,
+      tls: .client(
+        client ?? clientTLS(), serverHostname: serverHostname, handshakeTimeout: handshakeTimeout,
+        shutdownTimeout: shutdownTimeout)
     ).protocol
     try await loop.until("the server's handshake is done") { accepted.recorders.first?.calls.contains(.made) == true }
     self.server = try #require(accepted.recorders.first)

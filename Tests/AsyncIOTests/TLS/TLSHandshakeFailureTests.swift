@@ -39,7 +39,7 @@ import Testing
           let recorder = Recorder()
           accepted.recorders.append(recorder)
           return recorder
-        }, host: "127.0.0.1", port: 0, tls: tls)
+        }, host: "127.0.0.1", port: 0, tls: ServerTLS(tls))
       let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
       try peer.send(attack.bytes)
       _ = try await peer.receiveToEnd(on: loop)
@@ -155,7 +155,7 @@ import Testing
       let recorder = Recorder()
       let error = try await ioError {
         try await loop.createConnection(
-          { recorder }, host: "127.0.0.1", port: server.port, tls: try clientTLS())
+          { recorder }, host: "127.0.0.1", port: server.port, tls: .client(clientTLS()))
       }
       #expect(error.code == .connectionReset)
       #expect(error.operation == "TLS handshake")
@@ -177,7 +177,7 @@ import Testing
         let tls = try clientTLS()
         return try await ioError {
           try await loop.createConnection(
-            { recorder }, host: "127.0.0.1", port: server.port, tls: tls, handshakeTimeout: .seconds(7))
+            { recorder }, host: "127.0.0.1", port: server.port, tls: .client(tls, handshakeTimeout: .seconds(7)))
         }
       }
       try await loop.until { accepted.recorders.first?.received.isEmpty == false }
@@ -199,7 +199,7 @@ import Testing
       let recorder = Recorder()
       let tls = ProbedTLS(try clientTLS())
       let connecting = loop.createTask {
-        _ = try await loop.createConnection({ recorder }, host: "127.0.0.1", port: server.port, tls: tls)
+        _ = try await loop.createConnection({ recorder }, host: "127.0.0.1", port: server.port, tls: ClientTLS(tls))
       }
       try await loop.until { accepted.recorders.first?.received.isEmpty == false }
       connecting.cancel()
@@ -218,7 +218,7 @@ import Testing
       let peer = Peer(far)
       let tls = ProbedTLS(try serverTLS())
       let accepting = loop.createTask {
-        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: tls)
+        _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: ServerTLS(tls))
       }
       recorder.onMade = { _ in accepting.cancel() }
       let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
@@ -252,7 +252,7 @@ import Testing
     let tls = ProbedTLS(try serverTLS())
     try withLoop { loop, kernel in
       let task = loop.createTask {
-        let server = try await loop.createServer(Recorder.init, host: "127.0.0.1", port: 0, tls: tls)
+        let server = try await loop.createServer(Recorder.init, host: "127.0.0.1", port: 0, tls: ServerTLS(tls))
         let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
         try peer.send(Array(try clientHello().prefix(20)))
         try await loop.until { server.connectionCount == 1 }
@@ -279,9 +279,9 @@ import Testing
           let (other, accepted) = try await recordingServer(loop)
           accepted.prepare = { $0.onMade = { $0.write("x") } }
           defer { other.close() }
-          _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: other.port, tls: tls)
+          _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: other.port, tls: .client(tls))
         }
-        _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: server.port, tls: tls)
+        _ = try await loop.createConnection(Recorder.init, host: "127.0.0.1", port: server.port, tls: .client(tls))
       }
       #expect(error.code == .connectionReset && error.operation == "TLS handshake")
       server.close()
@@ -298,7 +298,7 @@ import Testing
         if call == .receive { try peer.send("x") }
         kernel.inject(code, into: call)
         let error = try await ioError {
-          try await loop.createConnection(Recorder.init, socket: near, tls: tls, serverHostname: "localhost")
+          try await loop.createConnection(Recorder.init, socket: near, tls: .client(tls, serverHostname: "localhost"))
         }
         #expect(error.code == .connectionReset && error.operation == "TLS handshake")
         peer.close()

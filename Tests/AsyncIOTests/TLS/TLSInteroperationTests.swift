@@ -15,7 +15,7 @@ import Testing
   func opensslClient(version: String) throws {
     try runLoop { loop, _ in
       let server = try await loop.startServer(
-        host: "127.0.0.1", port: 0, tls: try serverTLS { $0.alpnProtocols = ["echo"] }, echo)
+        host: "127.0.0.1", port: 0, tls: .server(serverTLS { $0.alpnProtocols = ["echo"] }), echo)
       let command = try CommandPeer(
         loop, "openssl", "s_client", version, "-connect", "127.0.0.1:\(server.port)", "-servername", "localhost",
         "-CAfile", try TestCertificates.path("ca.pem"), "-verify_hostname", "localhost", "-verify_return_error",
@@ -90,7 +90,7 @@ import Testing
       let announcement = try await command.line(containing: "ACCEPT")
       let port = try #require(announcement.split(separator: ":").last.flatMap { Int($0) })
       let (reader, writer) = try await loop.openConnection(
-        host: "127.0.0.1", port: port, tls: try clientTLS(), serverHostname: "localhost")
+        host: "127.0.0.1", port: port, tls: .client(clientTLS(), serverHostname: "localhost"))
       try await writer.send("desserts\n")
       #expect(try await reader.readLine() == octets("stressed\n"))
       #expect(writer.getExtraInfo(.tls)?.version == (version == "-tls1_2" ? "TLSv1.2" : "TLSv1.3"))
@@ -107,7 +107,7 @@ import Testing
       for (certificate, status) in [("server", Int32(0)), ("foreign", 60)] {
         let page = String(repeating: "all well\n", count: 20_000)
         let server = try await loop.startServer(
-          host: "127.0.0.1", port: 0, tls: try serverTLS(certificate) { $0.alpnProtocols = ["http/1.1"] }
+          host: "127.0.0.1", port: 0, tls: .server(serverTLS(certificate) { $0.alpnProtocols = ["http/1.1"] })
         ) { reader, writer in
           while try await reader.readLine() != octets("\r\n") {}
           writer.write("HTTP/1.1 200 OK\r\nContent-Length: \(page.utf8.count)\r\nConnection: close\r\n\r\n")
@@ -198,11 +198,11 @@ import Testing
       let tls = try clientTLS()
       for startsPlain in [false, true] {
         let (reader, writer) = try await loop.openConnection(
-          host: "127.0.0.1", port: ports[startsPlain ? 0 : 1], tls: startsPlain ? nil : tls)
+          host: "127.0.0.1", port: ports[startsPlain ? 0 : 1], tls: startsPlain ? nil : .client(tls))
         if startsPlain {
           try await writer.send("STARTTLS\n")
           #expect(try await reader.readLine() == octets("go\n"))
-          try await writer.startTLS(tls, serverHostname: "localhost")
+          try await writer.startTLS(.client(tls, serverHostname: "localhost"))
         }
         let line = String(repeating: "x", count: 50_000) + "\n"
         for _ in 0..<5 {

@@ -108,7 +108,7 @@ import Testing
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
       if way == 0 {
-        let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: serverTLS()) { _, _ in }
+        let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: .server(serverTLS())) { _, _ in }
         try await expectCutOff(server, loop, kernel) {}
         server.close()
       } else {

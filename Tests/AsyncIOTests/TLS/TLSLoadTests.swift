@@ -12,11 +12,11 @@ import Testing
     try runLoop { loop, _ in
       let size = 64 << 20
       let block = pattern(1 << 20)
-      let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: try serverTLS()) { reader, writer in
+      let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: .server(serverTLS())) { reader, writer in
         try await exchange(loop, reader, writer, block, size)
       }
       let (reader, writer) = try await loop.openConnection(
-        host: "127.0.0.1", port: server.port, tls: try clientTLS())
+        host: "127.0.0.1", port: server.port, tls: .client(clientTLS()))
       try await exchange(loop, reader, writer, block, size)
       writer.close()
       try await writer.waitClosed()
@@ -29,13 +29,13 @@ import Testing
   func manyClients() throws {
     try runLoop { loop, _ in
       let block = pattern(256 << 10)
-      let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: try serverTLS()) { reader, writer in
+      let server = try await loop.startServer(host: "127.0.0.1", port: 0, tls: .server(serverTLS())) { reader, writer in
         for try await chunk in reader { try await writer.send(chunk) }
       }
       let tls = try clientTLS()
       let clients = (0..<25).map { _ in
         loop.createTask {
-          let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, tls: tls)
+          let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, tls: .client(tls))
           try await exchange(loop, reader, writer, block, 4 * block.count)
           writer.close()
           try await writer.waitClosed()
@@ -55,7 +55,7 @@ import Testing
         let tls = ProbedTLS(try serverTLS())
         let clients = [try clientTLS(), try clientTLS { $0.maximumVersion = .tls12 }]
         loop.setExceptionHandler { _, _ in }
-        let server = try await loop.createServer(Recorder.init, host: "127.0.0.1", port: 0, tls: tls)
+        let server = try await loop.createServer(Recorder.init, host: "127.0.0.1", port: 0, tls: ServerTLS(tls))
         func handshakes(_ count: Int) async throws {
           for number in 0..<count {
             if number % 5 == 4 {
@@ -64,7 +64,7 @@ import Testing
               peer.close()
             }
             let (reader, writer) = try await loop.openConnection(
-              host: "127.0.0.1", port: server.port, tls: clients[number % 2], serverHostname: "localhost")
+              host: "127.0.0.1", port: server.port, tls: .client(clients[number % 2], serverHostname: "localhost"))
             writer.write("x")
             writer.close()
             try await writer.waitClosed()

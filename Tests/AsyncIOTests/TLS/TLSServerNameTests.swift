@@ -15,18 +15,21 @@ import Testing
       let (port, tls) = (server.port, try clientTLS())
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
       let calls: [() async throws -> Void] = [
-        { _ = try await loop.createConnection(Recorder.init, host: "", port: port, tls: tls) },
-        { _ = try await loop.createConnection(Recorder.init, host: "", port: port, tls: tls, serverHostname: "") },
+        { _ = try await loop.createConnection(Recorder.init, host: "", port: port, tls: .client(tls)) },
         {
           _ = try await loop.createConnection(
-            Recorder.init, host: "localhost", port: port, tls: tls, serverHostname: "")
+            Recorder.init, host: "", port: port, tls: .client(tls, serverHostname: ""))
         },
-        { _ = try await loop.openConnection(host: "", port: port, tls: tls) },
-        { _ = try await loop.openConnection(host: "localhost", port: port, tls: tls, serverHostname: "") },
-        { _ = try await loop.createConnection(Recorder.init, socket: near, tls: tls, serverHostname: "") },
-        { _ = try await loop.openConnection(socket: near, tls: tls) },
-        { _ = try await loop.createUnixConnection(Recorder.init, path: "/x", tls: tls, serverHostname: "") },
-        { _ = try await loop.openUnixConnection(path: "/x", tls: tls) },
+        {
+          _ = try await loop.createConnection(
+            Recorder.init, host: "localhost", port: port, tls: .client(tls, serverHostname: ""))
+        },
+        { _ = try await loop.openConnection(host: "", port: port, tls: .client(tls)) },
+        { _ = try await loop.openConnection(host: "localhost", port: port, tls: .client(tls, serverHostname: "")) },
+        { _ = try await loop.createConnection(Recorder.init, socket: near, tls: .client(tls, serverHostname: "")) },
+        { _ = try await loop.openConnection(socket: near, tls: .client(tls)) },
+        { _ = try await loop.createUnixConnection(Recorder.init, path: "/x", tls: .client(tls, serverHostname: "")) },
+        { _ = try await loop.openUnixConnection(path: "/x", tls: .client(tls)) },
       ]
       for (index, call) in calls.enumerated() {
         let error = await thrown(call) as? EventLoopError
@@ -53,7 +56,7 @@ import Testing
       // By the host's name, which is asked for and not checked.
       let (listener, accepted) = try await tlsServer(loop, try serverTLS(server))
       let (transport, _) = try await loop.createConnection(
-        Recorder.init, host: "localhost", port: listener.port, family: .ipv4, tls: tls)
+        Recorder.init, host: "localhost", port: listener.port, family: .ipv4, tls: .client(tls))
       try await loop.until { accepted.recorders.first?.calls == [.made] }
       #expect(accepted.recorders[0].transport.getExtraInfo(.tls)?.serverName == "localhost")
       transport.abort()
@@ -86,7 +89,8 @@ import Testing
       let (server, accepted) = try await tlsServer(loop, try serverTLS("elsewhere"))
       let error = try await tlsError {
         try await loop.createConnection(
-          Recorder.init, host: "127.0.0.1", port: server.port, tls: try clientTLS(), serverHostname: ".elsewhere.test")
+          Recorder.init, host: "127.0.0.1", port: server.port,
+          tls: .client(clientTLS(), serverHostname: ".elsewhere.test"))
       }
       #expect(error.code == .configuration && error.description.contains("dot"))
       try await loop.until { server.connectionCount == 0 }
@@ -102,7 +106,7 @@ import Testing
       let (server, _) = try await tlsServer(loop, try serverTLS("hostile"))
       let error = try await tlsError {
         try await loop.createConnection(
-          Recorder.init, host: "127.0.0.1", port: server.port, tls: try clientTLS(), serverHostname: "localhost")
+          Recorder.init, host: "127.0.0.1", port: server.port, tls: .client(clientTLS(), serverHostname: "localhost"))
       }
       let words = try #require(error.verification)
       #expect(words.contains("certificate is valid for red\\u{1b}[31m\\u{8}\\u{7}.test, aaa"))

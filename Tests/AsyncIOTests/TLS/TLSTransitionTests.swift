@@ -9,15 +9,17 @@ import Testing
 @Suite struct TLSTransitionTests {
   /// A server's transport, and a client driven by hand that has sent nothing yet.
   private func accept(
-    _ loop: EventLoop, _ kernel: TestKernel, _ recorder: Recorder, handshakeTimeout: Duration? = nil,
-    shutdownTimeout: Duration? = nil
+    _ loop: EventLoop, _ kernel: TestKernel, _ recorder: Recorder,
+    handshakeTimeout: Duration = ServerTLS.defaultHandshakeTimeout,
+    shutdownTimeout: Duration = ServerTLS.defaultShutdownTimeout
   ) async throws -> (LoopTask<Void>, Peer, HandDrivenTLS) {
     let (near, far) = try await PairKind.tcp.make(loop, kernel)
     let (peer, tls) = (Peer(far), try serverTLS())
     recorder.peer = peer
     let accepting = loop.createTask {
       _ = try await loop.connectAcceptedSocket(
-        { recorder }, socket: near, tls: tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout)
+        { recorder }, socket: near,
+        tls: .server(tls, handshakeTimeout: handshakeTimeout, shutdownTimeout: shutdownTimeout))
     }
     return (accepting, peer, try HandDrivenTLS(clientTLS(), .client(serverName: "localhost")))
   }
@@ -79,7 +81,7 @@ import Testing
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel)
       let tls = try serverTLS()
       let securing = loop.createTask {
-        _ = try await loop.startTLS(recorder.transport, recorder, tls, serverSide: true)
+        _ = try await loop.startTLS(recorder.transport, recorder, .server(tls))
       }
       let hand = try HandDrivenTLS(clientTLS(), .client(serverName: "localhost"))
       try await loop.until { recorder.transport.tls != nil }
@@ -128,7 +130,7 @@ import Testing
       let securing = loop.createTask {
         try await ioError {
           try await loop.startTLS(
-            recorder.transport, recorder, tls, serverHostname: "localhost", handshakeTimeout: .seconds(10))
+            recorder.transport, recorder, .client(tls, serverHostname: "localhost", handshakeTimeout: .seconds(10)))
         }
       }
       try await loop.until { recorder.transport.tls != nil }
@@ -302,7 +304,8 @@ import Testing
       let (near, far) = try await PairKind.tcp.make(loop, kernel)
       let (recorder, peer) = (Recorder(), Peer(far))
       recorder.peer = peer
-      _ = try await loop.connectAcceptedSocket({ recorder }, socket: near, tls: PlainTLS(piece: 5, piecesPerCall: 1))
+      _ = try await loop.connectAcceptedSocket(
+        { recorder }, socket: near, tls: ServerTLS(PlainTLS(piece: 5, piecesPerCall: 1)))
       recorder.onData = { _ in recorder.transport.pauseReading() }
       try peer.send("0123456789abcde")
       try await loop.until { recorder.text == "01234" }

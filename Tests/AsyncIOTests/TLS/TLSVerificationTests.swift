@@ -39,7 +39,7 @@ import Testing
       let recorder = Recorder()
       let error = try await tlsError {
         try await loop.createConnection(
-          { recorder }, host: "127.0.0.1", port: server.port, tls: tls, serverHostname: test.host)
+          { recorder }, host: "127.0.0.1", port: server.port, tls: .client(tls, serverHostname: test.host))
       }
       #expect(error.code == .certificate)
       #expect(error.reason == "certificate verify failed")
@@ -81,7 +81,7 @@ import Testing
       let (server, _) = try await tlsServer(loop, try serverTLS("foreign"))
       let error = try await tlsError {
         try await loop.createConnection(
-          Recorder.init, host: "127.0.0.1", port: server.port, tls: nameless, serverHostname: "localhost")
+          Recorder.init, host: "127.0.0.1", port: server.port, tls: .client(nameless, serverHostname: "localhost"))
       }
       #expect(error.code == .certificate)
       try await loop.until { server.connectionCount == 0 }
@@ -94,11 +94,17 @@ import Testing
     try runLoop { loop, _ in
       _ = loop.collectErrors()
       let (server, _) = try await tlsServer(loop)
-      let error = try await tlsError {
+      let inline = try await tlsError {
         try await loop.createConnection(
-          Recorder.init, host: "localhost", port: server.port, family: .ipv4, tls: try TLSContext.client())
+          Recorder.init, host: "localhost", port: server.port, family: .ipv4, tls: .client)
       }
-      #expect(error.code == .certificate)
+      #expect(inline.code == .certificate)
+      for tls: ClientTLS in [.client, .client(), .client(serverHostname: "localhost"), try .client { _ in }] {
+        let error = try await tlsError {
+          try await loop.openConnection(host: "localhost", port: server.port, family: .ipv4, tls: tls)
+        }
+        #expect(error.code == .certificate)
+      }
       try await loop.until { server.connectionCount == 0 }
       server.close()
     }
@@ -151,7 +157,7 @@ import Testing
       }
       let recorder = Recorder()
       do {
-        _ = try await loop.createConnection({ recorder }, host: "127.0.0.1", port: server.port, tls: tls)
+        _ = try await loop.createConnection({ recorder }, host: "127.0.0.1", port: server.port, tls: .client(tls))
         // In TLS 1.3 the client is done before the server has seen its certificate.
         #expect(version == .tls13)
         try await loop.until { recorder.isLost }
