@@ -11,7 +11,7 @@ final class ChildWatch {
   private var child: Child
   /// The exit status, or minus the signal; nil while it has not been reaped.
   private(set) var returnCode: Int32?
-  /// Called in an iteration of its own, once.
+  /// Called once, by `callSoon`.
   private var onExit: (() -> Void)?
   /// Takes back what is to happen when the loop closes; set where a thread waits.
   private var forgetCloseHook: (() -> Void)?

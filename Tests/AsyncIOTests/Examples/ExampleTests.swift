@@ -35,6 +35,7 @@ import Testing
     Lasting(name: "signal-handlers", ready: "The loop runs", farewell: "exit", answers: true),
     Lasting(name: "display-date", ready: "20"),
     Lasting(name: "graceful-server", arguments: ["0", "60"], ready: "serving on", farewell: "0 answered, 0 cut off"),
+    Lasting(name: "graceful-restart", arguments: ["0"], ready: "serving"),
   ]
 
   /// One that ends by itself, and what it prints.
