@@ -23,7 +23,10 @@ extension EventLoop {
   /// Writes to a pipe, FIFO, socket, terminal or other character device by async calls. In asyncio,
   /// `connect_write_pipe` with a `FlowControlMixin`.
   ///
-  /// - Parameter descriptor: the writing end, which is the writer's from now on as with ``connectWritePipe(_:_:)``.
+  /// - Parameters:
+  ///   - descriptor: the writing end, which is the writer's from now on as with ``connectWritePipe(_:_:)``.
+  ///   - file: where the call is.
+  ///   - line: where the call is.
   /// - Returns: the writer. Its ``StreamWriter/drain()`` throws once nobody reads any more.
   /// - Throws: as ``connectWritePipe(_:_:)``.
   public func openWritePipe(

@@ -7,8 +7,8 @@ import SystemPackage
 /// It is never made by a program, which meets it as a ``StreamTransport``, a ``DatagramTransport``, a
 /// ``ReadPipeTransport`` or a ``WritePipeTransport``. It belongs to its loop's thread.
 ///
-/// Whatever comes from outside enters by few doors: the program's calls, ``descriptorIsReady(_:)``, timers, and what was
-/// scheduled. Each of them ends with ``settle()``, and nothing between them speaks to the poller.
+/// Whatever comes from outside enters by few doors: the program's calls, `descriptorIsReady`, timers, and what was
+/// scheduled. Each of them ends with `settle`, and nothing between them speaks to the poller.
 public class DescriptorTransport: BaseTransport {
   final let loop: EventLoop
   /// What transports of one loop share.
