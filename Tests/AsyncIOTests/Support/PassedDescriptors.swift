@@ -11,7 +11,8 @@ struct PassedDescriptors {
   /// The number of the first.
   let first: Int32
 
-  private static let next = Mutex<Int32>(600)
+  /// Far up: the kernel hands out the lowest number that is free, and the tests that run beside have hundreds.
+  private static let next = Mutex(max(600, Int32(clamping: min(sysconf(Int32(_SC_OPEN_MAX)), 65536) - 800)))
 
   init() {
     first = PassedDescriptors.next.withLock { next in
@@ -22,7 +23,9 @@ struct PassedDescriptors {
 
   /// Moves a descriptor to its place in the row. A careless manager's, it is not close-on-exec.
   func place(_ descriptor: FileDescriptor, at index: Int32, _ kernel: TestKernel) throws {
-    let placed = FileDescriptor(rawValue: dup2(descriptor.rawValue, first + index))
+    // Never in the place of another test's.
+    let placed = FileDescriptor(rawValue: fcntl(descriptor.rawValue, F_DUPFD, first + index))
+    if placed.rawValue != first + index { try placed.close() }
     try #require(placed.rawValue == first + index)
     kernel.enrol(placed)
     try kernel.close(descriptor)
