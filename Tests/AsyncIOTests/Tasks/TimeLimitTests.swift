@@ -87,6 +87,39 @@ import Testing
     }
   }
 
+  @Test("a limit whose scope was left is kept by nobody, and cannot be moved any more")
+  func leftScope() throws {
+    try runLoop { loop, _ in
+      weak var dropped: TimeLimit?
+      try await loop.withTimeout(.seconds(100)) { (limit: TimeLimit) in
+        dropped = limit
+        try await loop.sleep(for: .zero)
+      }
+      #expect(dropped == nil)
+      let kept = try await loop.withTimeout(.seconds(100)) { (limit: TimeLimit) in limit }
+      kept.reschedule(after: .milliseconds(1))
+      #expect(loop.core.timers.count == 0)
+    }
+  }
+
+  @Test("a task that goes on waits for nothing any more")
+  func nothingAwaited() throws {
+    try runLoop { loop, _ in
+      let other = loop.createTask { try await loop.sleep(for: .zero) }
+      let task = loop.createTask { () async throws -> [Bool] in
+        func isFree() -> Bool { loop.core.tasks.current?.awaited == nil }
+        try await other.value
+        let afterTask = isFree()
+        try await loop.sleep(for: .zero)
+        let afterWait = isFree()
+        try await loop.withTimeout(.seconds(100)) { try await loop.sleep(for: .zero) }
+        return [afterTask, afterWait, isFree()]
+      }
+      let free = try await task.value
+      #expect(free == [true, true, true])
+    }
+  }
+
   @Test("a task that awaits itself under a limit is told, rather than left to wait")
   func awaitsItself() throws {
     try runLoop { loop, _ in
