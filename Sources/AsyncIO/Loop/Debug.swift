@@ -9,7 +9,7 @@ extension EventLoop {
     var task: (name: String?, callSite: CallSite)?
     switch entry {
     case .callback(let handle): callSite = handle.callSite
-    case .remoteCall: callSite = nil
+    case .wakeUp, .remoteCall: callSite = nil
     case .job(let job, _):
       callSite = nil
       task = core.tasks.context(job.taskIdentity).map { ($0.task.name, $0.task.callSite) }
@@ -23,6 +23,7 @@ extension EventLoop {
       switch entry {
       case .callback: "callback" + (callSite.map { " scheduled at \($0)" } ?? "")
       case .remoteCall: "callback from another thread"
+      case .wakeUp: "wake-up of a task"
       // In its first step it becomes known.
       case .job:
         "step of "

@@ -99,6 +99,8 @@ extension EventLoop {
     case .callback(let handle):
       handle.isQueued = false
       do { try handle.run() } catch { reportFailure(of: handle, error) }
+    case .wakeUp(let sleeper):
+      sleeper.wake()
     case .remoteCall(let call):
       do { try call.run(on: self) } catch { reportFailure(of: nil, error) }
     case .job(let job, let executor):

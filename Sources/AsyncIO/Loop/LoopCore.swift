@@ -165,6 +165,18 @@ final class LoopCore {
     handle.slot = timers.add(.callback(handle), deadline: handle.when.nanoseconds)
   }
 
+  /// Has it woken at that time. It is kept until then, or ``cancelTimer(of:)``.
+  func schedule(_ sleeper: any Wakeable, at deadline: EventLoop.Clock.Instant) {
+    sleeper.timerSlot = timers.add(.wakeUp(sleeper), deadline: deadline.nanoseconds)
+  }
+
+  /// Takes back a call of ``schedule(_:at:)`` whose time has not come.
+  func cancelTimer(of sleeper: any Wakeable) {
+    guard let slot = sleeper.timerSlot else { return }
+    sleeper.timerSlot = nil
+    cancelTimer(slot: slot)
+  }
+
   func cancelTimer(slot: Int) {
     timers.cancel(slot: slot)
   }
@@ -180,6 +192,9 @@ final class LoopCore {
       case .callback(let handle):
         handle.slot = nil
         ready.appendDue(.callback(handle))
+      case .wakeUp(let sleeper):
+        sleeper.timerSlot = nil
+        ready.appendDue(.wakeUp(sleeper))
       case .job(let job, let executor):
         ready.appendDue(.job(job, executor))
       }
@@ -206,10 +221,17 @@ final class LoopCore {
     // What other threads have sent joins the queues first: then only those have to be emptied.
     admit(mailbox.close())
     let due = timers.removeAll()
-    for case .callback(let handle) in due.map(\.entry) { handle.slot = nil }
+    for (entry, _) in due {
+      switch entry {
+      case .callback(let handle): handle.slot = nil
+      case .wakeUp(let sleeper): sleeper.timerSlot = nil
+      case .job: break
+      }
+    }
     for entry in ready.removeAll() {
       switch entry {
       case .callback(let handle): handle.cancel()
+      case .wakeUp: break
       case .remoteCall(let call): call.drop()
       case .job(let job, let executor): LoopAdoption.keep(job, executor)
       }
@@ -219,6 +241,7 @@ final class LoopCore {
     for (entry, deadline) in due {
       switch entry {
       case .callback(let handle): handle.cancel()
+      case .wakeUp: break
       case .job(let job, let executor):
         LoopAdoption.keep(job, executor, delay: now.duration(to: EventLoop.Clock.Instant(nanoseconds: deadline)))
       }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import DequeModule
 
-/// What runs next, first in, first out: callbacks, calls from other threads and Swift jobs in one order, with a mark
-/// where the loop shall stop.
+/// What runs next, first in, first out: callbacks, what a timer has woken, calls from other threads and Swift jobs in one order,
+/// with a mark where the loop shall stop.
 struct ReadyQueue {
   enum Entry {
     case callback(Handle)
+    case wakeUp(any Wakeable)
     case remoteCall(RemoteHandle)
     case job(UnownedJob, JobExecutor)
   }

@@ -11,28 +11,17 @@ protocol RunningTask: AnyLoopTask, TaskContext {
 }
 
 /// What a native task stands for on its loop: a loop task, or a part of one that can be cancelled by itself.
-protocol TaskContext: AnyObject {
+protocol TaskContext: Awaiting {
   /// The task, or the one that this is a part of.
   var task: any RunningTask { get }
-  /// What it waits for; nil while it does not.
-  var awaited: (any Cancellable)? { get set }
 }
-
-/// What a task waits for: it is told when the task is cancelled.
-protocol Cancellable: AnyObject {
-  /// - Returns: false when it is too late.
-  @discardableResult
-  func cancel() -> Bool
-}
-
-extension Waiter: Cancellable {}
 
 /// The tasks of a loop that have not ended.
 struct TaskRegistry {
   private var tasks: [(any RunningTask)?] = []
   private var freeSlots: [Int] = []
   /// Those that have begun, and their parts, by their native tasks.
-  private var byIdentity: [UInt: any TaskContext] = [:]
+  private var byIdentity = IdentityTable<any TaskContext>()
   /// The task that began last. Debug mode clears it before each step, to see whether the step was a task's first.
   var lastBegun: (name: String?, callSite: CallSite)?
 

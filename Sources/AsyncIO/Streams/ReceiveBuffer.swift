@@ -8,6 +8,10 @@ struct ReceiveBuffer {
 
   var count: Int { bytes.count - start }
   var isEmpty: Bool { count == 0 }
+  /// Calls the closure with the unread bytes.
+  func lend<Result>(_ body: (Span<UInt8>) throws -> Result) rethrows -> Result {
+    try body(bytes.span.extracting(start...))
+  }
 
   mutating func append(_ new: Span<UInt8>) {
     if bytes.isEmpty {

@@ -13,13 +13,19 @@ public final class StreamReader {
   private let limit: Int
   /// Over so many bytes the peer is held back.
   private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
-  private var buffer = ReceiveBuffer()
+  private let bufferCell = UncheckedCell(ReceiveBuffer())
   private var hasEnded = false
+  private var buffer: ReceiveBuffer {
+    @inline(__always) _read { yield bufferCell.value }
+    @inline(__always) _modify { yield &bufferCell.value }
+  }
   /// What reads throw at the end of the stream, where that has come of a dropped writer rather than of the peer.
   private var cutOff: DroppedWriterError?
   private var failure: (any Error)?
-  /// The task that waits for data. It is kept from its wake-up until it runs, so that no other task reads in between.
+  /// The wait for data. It is kept from the wake-up until the task runs, so that no other task reads in between.
   private var waiter: Waiter?
+  /// What waits use in turn.
+  private var spareWaiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
   /// The transport, as long as it delivers.
@@ -135,27 +141,43 @@ public final class StreamReader {
     waiter?.resume()
   }
 
-  /// Suspends the task until something arrives, the stream ends, or fails.
-  @inline(__always)
-  private func waitForData(_ method: StaticString) async throws {
-    // What is buffered is not enough for this read. While the transport is paused no more would come.
+  /// Whether a task waits for data, or was woken and has not run yet. One that is cancelled takes nothing any more: the next one
+  /// may read at once.
+  private var isAwaited: Bool {
+    guard let waiter else { return false }
+    return !waiter.wasCancelled
+  }
+
+  /// Suspends the task until something arrives, the stream ends, or fails. What is buffered is not enough for its read.
+  @usableFromInline
+  func waitForData(_ method: StaticString) async throws {
+    // While the transport is paused no more would come.
     resumeTransport()
+    if let owner = try loop.ownerOfWait(method) {
+      let waiter = spareWaiter.take() ?? Waiter()
+      self.waiter = waiter
+      try await waiter.suspend(for: owner) {}
+      self.waiter = nil
+      waiter.reuse()
+      spareWaiter = waiter
+    } else {
+      try await waitForDataAsForeigner(method)
+    }
+  }
+
+  /// The same for a task that is not the loop's own. Other code may run before it is suspended.
+  private func waitForDataAsForeigner(_ method: StaticString) async throws {
     let seen = arrivals
-    var own: Waiter?
-    defer { if waiter === own { waiter = nil } }
-    try await loop.wait(method) { new in
-      if arrivals != seen {
-        new.resume()
-      } else if waiter != nil {
-        new.resume(.failure(anotherTaskWaits(method)))
+    let waiter = Waiter()
+    try await loop.suspendForeigner(waiter) {
+      if isAwaited {
+        waiter.resume(.failure(anotherTaskWaits(method)))
       } else {
-        own = new
-        waiter = new
-        // A cancelled task takes nothing any more: the next one may read at once.
-        new.onCancel = { self.waiter = nil }
+        self.waiter = waiter
+        if arrivals != seen { waiter.resume() }
       }
     }
-    if let failure { throw failure }
+    self.waiter = nil
   }
 
   private func resumeTransport() {
@@ -169,10 +191,10 @@ public final class StreamReader {
     if isPaused, buffer.count <= limit { resumeTransport() }
   }
 
-  private func begin(_ method: StaticString) throws {
+  private func checkCanRead(_ method: StaticString) throws {
     loop.checkThread(method)
     if let failure { throw failure }
-    guard waiter == nil else { throw anotherTaskWaits(method) }
+    if isAwaited { throw anotherTaskWaits(method) }
   }
 
   private func anotherTaskWaits(_ method: StaticString) -> EventLoopError {
@@ -181,38 +203,53 @@ public final class StreamReader {
 
   // MARK: Reading
 
+  // Each of these first looks whether what it wants is there, without a step that may suspend. The loops around that are
+  // inlined into programs: a function between them and the wait would cost every wait a frame and a visit to the runtime.
+
   /// Reads what is there, at most `maxBytes`; waits until something is. asyncio's `read`.
   ///
   /// - Parameter maxBytes: negative, the default, reads everything up to the end of the stream, whatever the limit.
   /// - Returns: no bytes only at the end of the stream, or when none were asked for.
   /// - Throws: `CancellationError`, and then nothing is lost; ``IOError`` when the connection broke;
   ///   ``DroppedWriterError`` at an end that came of the writer's being dropped.
+  @inlinable
   public func read(_ maxBytes: Int = -1) async throws -> [UInt8] {
-    try begin("StreamReader.read")
-    if maxBytes == 0 { return [] }
-    if maxBytes < 0 {
-      while !hasEnded { try await waitForData("StreamReader.read") }
-    } else {
-      while buffer.isEmpty, !hasEnded { try await waitForData("StreamReader.read") }
+    while true {
+      if let bytes = try readNow(maxBytes) { return bytes }
+      try await waitForData("StreamReader.read")
     }
+  }
+
+  @usableFromInline
+  func readNow(_ maxBytes: Int) throws -> [UInt8]? {
+    try checkCanRead("StreamReader.read")
+    if maxBytes == 0 { return [] }
+    if !hasEnded, maxBytes < 0 || buffer.isEmpty { return nil }
     if hasEnded, let cutOff, maxBytes < 0 || buffer.isEmpty { throw cutOff }
     defer { afterTaking() }
-    return maxBytes < 0 ? buffer.takeAll() : buffer.take(maxBytes)
+    return buffer.take(maxBytes < 0 ? buffer.count : maxBytes)
   }
 
   /// Reads exactly so many bytes, whatever the limit. asyncio's `readexactly`.
   ///
   /// - Throws: ``IncompleteReadError`` with what there was, when the stream ends before; ``EventLoopError``
   ///   `.invalidArgument` for a negative count; and as ``read(_:)``.
+  @inlinable
   public func readExactly(_ count: Int) async throws -> [UInt8] {
-    guard count >= 0 else { throw EventLoopError(.invalidArgument, "readExactly: the count must not be negative") }
-    try begin("StreamReader.readExactly")
-    while buffer.count < count {
-      if hasEnded {
-        if let cutOff { throw cutOff }
-        throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
-      }
+    while true {
+      if let bytes = try readExactlyNow(count) { return bytes }
       try await waitForData("StreamReader.readExactly")
+    }
+  }
+
+  @usableFromInline
+  func readExactlyNow(_ count: Int) throws -> [UInt8]? {
+    guard count >= 0 else { throw EventLoopError(.invalidArgument, "readExactly: the count must not be negative") }
+    try checkCanRead("StreamReader.readExactly")
+    if buffer.count < count {
+      guard hasEnded else { return nil }
+      if let cutOff { throw cutOff }
+      throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
     }
     if count == 0 { return [] }
     defer { afterTaking() }
@@ -224,36 +261,51 @@ public final class StreamReader {
   /// - Throws: ``IncompleteReadError`` with what there was, when the stream ends before; ``LimitOverrunError``, and then
   ///   the bytes stay, when more bytes than the limit come before the separator; ``EventLoopError`` `.invalidArgument`
   ///   for an empty separator; and as ``read(_:)``.
+  @inlinable
   public func readUntil(_ separator: [UInt8] = [UInt8(ascii: "\n")]) async throws -> [UInt8] {
+    var searched = 0
+    while true {
+      if let bytes = try readUntilNow(separator, &searched) { return bytes }
+      try await waitForData("StreamReader.readUntil")
+    }
+  }
+
+  /// - Parameter searched: where the separator may begin: what comes before was looked at already.
+  @usableFromInline
+  func readUntilNow(_ separator: [UInt8], _ searched: inout Int) throws -> [UInt8]? {
     guard !separator.isEmpty else {
       throw EventLoopError(.invalidArgument, "readUntil: the separator must not be empty")
     }
-    try begin("StreamReader.readUntil")
-    // Where the separator may begin: what comes before was looked at already.
-    var searched = 0
-    while true {
-      if let index = buffer.firstIndex(of: separator, from: searched) {
-        guard index <= limit else { throw LimitOverrunError(consumed: index, isSeparatorFound: true) }
-        defer { afterTaking() }
-        return buffer.take(index + separator.count)
-      }
-      searched = Swift.max(0, buffer.count + 1 - separator.count)
-      guard searched <= limit else { throw LimitOverrunError(consumed: searched, isSeparatorFound: false) }
-      if hasEnded {
-        if let cutOff { throw cutOff }
-        throw IncompleteReadError(partial: buffer.takeAll(), expected: nil)
-      }
-      try await waitForData("StreamReader.readUntil")
+    try checkCanRead("StreamReader.readUntil")
+    if let index = buffer.firstIndex(of: separator, from: searched) {
+      guard index <= limit else { throw LimitOverrunError(consumed: index, isSeparatorFound: true) }
+      defer { afterTaking() }
+      return buffer.take(index + separator.count)
     }
+    searched = Swift.max(0, buffer.count + 1 - separator.count)
+    guard searched <= limit else { throw LimitOverrunError(consumed: searched, isSeparatorFound: false) }
+    guard hasEnded else { return nil }
+    if let cutOff { throw cutOff }
+    throw IncompleteReadError(partial: buffer.takeAll(), expected: nil)
   }
 
   /// Reads a line, with its newline. asyncio's `readline`.
   ///
   /// - Returns: at the end of the stream what is left, maybe nothing.
   /// - Throws: ``LineTooLongError`` for a line beyond the limit, which is dropped; and as ``read(_:)``.
+  @inlinable
   public func readLine() async throws -> [UInt8] {
+    var searched = 0
+    while true {
+      if let line = try readLineNow(&searched) { return line }
+      try await waitForData("StreamReader.readLine")
+    }
+  }
+
+  @usableFromInline
+  func readLineNow(_ searched: inout Int) throws -> [UInt8]? {
     do {
-      return try await readUntil()
+      return try readUntilNow(newline, &searched)
     } catch let end as IncompleteReadError {
       return end.partial
     } catch let overrun as LimitOverrunError {
@@ -262,59 +314,47 @@ public final class StreamReader {
       throw LineTooLongError(limit: limit)
     }
   }
-}
 
-// MARK: Sequences
-
-extension StreamReader: AsyncSequence {
-  /// The stream in the pieces in which it arrives, up to its end.
-  public struct AsyncIterator: AsyncIteratorProtocol {
-    let reader: StreamReader
-
-    /// The next piece; nil at the end of the stream.
-    public mutating func next() async throws -> [UInt8]? {
-      try await next(isolation: nil)
-    }
-
-    /// The next piece; nil at the end of the stream.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> [UInt8]? {
-      let chunk = try await reader.read(StreamReader.defaultLimit)
-      return chunk.isEmpty ? nil : chunk
+  /// Lends the bytes that are there, and waits until at least so many are: for parsers that copy nothing.
+  ///
+  /// A closure that needs more bytes than it was lent takes none, and asks for so many the next time: one that asked for no
+  /// more would be called again at once.
+  ///
+  /// - Parameters:
+  ///   - count: how many bytes there have to be, at least one; fewer are lent at the end of the stream.
+  ///   - body: gets the bytes and answers how many of the first it has taken. The others stay, and are lent again with what
+  ///     comes behind them.
+  /// - Returns: false, without a call of the closure, when the stream has ended and nothing is left.
+  /// - Throws: what the closure throws, and then nothing is taken; and as ``read(_:)``.
+  @inlinable
+  @discardableResult
+  public func withBytes(atLeast count: Int = 1, _ body: (Span<UInt8>) throws -> Int) async throws -> Bool {
+    while true {
+      if let hasBytes = try lendNow(count, body) { return hasBytes }
+      try await waitForData("StreamReader.withBytes")
     }
   }
 
-  /// Iterates over the pieces in which the stream arrives.
-  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self) }
-
-  /// The stream's lines as text, without their line ends (`\n` or `\r\n`), up to the end of the stream.
-  public var lines: Lines { Lines(reader: self) }
-
-  /// The lines of a stream.
-  public struct Lines: AsyncSequence {
-    let reader: StreamReader
-
-    /// Iterates over lines.
-    public struct AsyncIterator: AsyncIteratorProtocol {
-      let reader: StreamReader
-
-      /// The next line; nil at the end of the stream.
-      public mutating func next() async throws -> String? {
-        try await next(isolation: nil)
-      }
-
-      /// The next line; nil at the end of the stream.
-      public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
-        var line = try await reader.readLine()
-        if line.isEmpty { return nil }
-        if line.last == UInt8(ascii: "\n") {
-          line.removeLast()
-          if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        }
-        return String(decoding: line, as: UTF8.self)
+  @usableFromInline
+  func lendNow(_ count: Int, _ body: (Span<UInt8>) throws -> Int) throws -> Bool? {
+    try checkCanRead("StreamReader.withBytes")
+    if buffer.count < Swift.max(1, count) {
+      guard hasEnded else { return nil }
+      if buffer.isEmpty {
+        if let cutOff { throw cutOff }
+        return false
       }
     }
-
-    /// Iterates over the stream's lines.
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: reader) }
+    // The closure may feed the reader or read from it, and sees what was there when it was called.
+    let lent = buffer
+    let taken = try lent.lend(body)
+    require(
+      taken >= 0 && taken <= lent.count, "StreamReader.withBytes: the closure took \(taken) of \(lent.count) bytes")
+    require(taken <= buffer.count, "StreamReader.withBytes: the closure read from the reader that lent it bytes")
+    buffer.drop(taken)
+    afterTaking()
+    return true
   }
 }
+
+private let newline = [UInt8(ascii: "\n")]

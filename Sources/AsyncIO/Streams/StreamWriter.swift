@@ -64,20 +64,37 @@ public final class StreamWriter {
     try await flow.drain(transport)
   }
 
+  // Inlined into programs, so that it costs a frame only where it has to wait.
+
   /// Writes and drains.
   ///
   /// - Throws: as ``drain()``.
+  @inlinable
   public func send(_ bytes: [UInt8]) async throws {
-    write(bytes)
-    if !flow.isReadyForMore(transport) { try await drain() }
+    if !writeIsEnough(bytes) { try await drain() }
   }
 
   /// Writes a string's UTF-8 bytes and drains.
   ///
   /// - Throws: as ``drain()``.
+  @inlinable
   public func send(_ text: String) async throws {
+    if !writeIsEnough(text) { try await drain() }
+  }
+
+  /// Writes.
+  ///
+  /// - Returns: whether a drain would return at once.
+  @usableFromInline
+  func writeIsEnough(_ bytes: [UInt8]) -> Bool {
+    write(bytes)
+    return flow.isReadyForMore(transport)
+  }
+
+  @usableFromInline
+  func writeIsEnough(_ text: String) -> Bool {
     write(text)
-    if !flow.isReadyForMore(transport) { try await drain() }
+    return flow.isReadyForMore(transport)
   }
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.

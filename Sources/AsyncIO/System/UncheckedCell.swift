@@ -7,21 +7,12 @@
 /// return what they let go of, rather than release it.
 @safe
 final class UncheckedCell<Value> {
-  /// Ours from `init` to `deinit`.
-  private let storage: UnsafeMutablePointer<Value>
+  @exclusivity(unchecked) private var storage: Value
 
-  init(_ value: Value) {
-    unsafe storage = .allocate(capacity: 1)
-    unsafe storage.initialize(to: value)
-  }
-
-  deinit {
-    unsafe storage.deinitialize(count: 1)
-    unsafe storage.deallocate()
-  }
+  init(_ value: Value) { unsafe storage = value }
 
   var value: Value {
-    @inline(__always) _read { yield unsafe storage.pointee }
-    @inline(__always) _modify { yield unsafe &storage.pointee }
+    @inline(__always) _read { yield unsafe storage }
+    @inline(__always) _modify { yield unsafe &storage }
   }
 }

@@ -1,8 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// What a task waits for: it is told when the task is cancelled.
+protocol Cancellable: AnyObject {
+  /// - Returns: false when it is too late.
+  @discardableResult
+  func cancel() -> Bool
+}
+
+/// Whoever passes a cancellation on to what it waits for.
+protocol Awaiting: AnyObject {
+  /// What it waits for; nil while it does not.
+  var awaited: (any Cancellable)? { get set }
+}
+
 /// One suspended await, resumed exactly once and on the thread of its loop.
 @safe
-final class Waiter {
+final class Waiter: Cancellable {
   @safe private enum State {
     case idle
     case suspended(UnsafeContinuation<Void, any Error>)
@@ -10,28 +23,47 @@ final class Waiter {
   }
 
   private var state = State.idle
-  /// Set when the cancellation came before the await did.
-  private var wasCancelled = false
+  /// Set when the task was cancelled, be it before the await began.
+  private(set) var wasCancelled = false
+  /// Who waits, for as long as it is suspended; nil for a task from elsewhere.
+  private var owner: (any Awaiting)?
   /// Undoes what the await had arranged, when it is cancelled.
   var onCancel: (() -> Void)?
+  var timerSlot: Int?
 
   var isSuspended: Bool {
     if case .suspended = state { true } else { false }
   }
 
   /// Suspends the calling task. `begin` arranges for the resumption, and may resume at once.
+  ///
+  /// The end of the wait is noted by whoever resumes it: each instruction that a task has to execute behind its suspension, in
+  /// each function on its way back, costs it a visit to the runtime first, to see whether it is on the right executor.
   @inline(__always)
-  func suspend(_ begin: () -> Void) async throws {
+  func suspend(for owner: (any Awaiting)?, _ begin: () -> Void) async throws {
+    // This variant of the standard library's function stays on the executor of its caller. The usual one first asks the
+    // runtime for the executor that it is on already.
+    //
     // The continuation is taken out of the state before it is resumed, so that it is resumed once.
-    try await unsafe withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+    try await unsafe _unsafeInheritExecutor_withUnsafeThrowingContinuation {
+      (continuation: UnsafeContinuation<Void, any Error>) in
       if wasCancelled {
         state = .resumed
         unsafe continuation.resume(throwing: CancellationError())
       } else {
         unsafe state = .suspended(continuation)
+        owner?.awaited = self
+        self.owner = owner
         begin()
       }
     }
+  }
+
+  /// Makes it as good as new, for another wait. Not while it is suspended, nor for a task from elsewhere, whose cancellation
+  /// may still be on its way.
+  func reuse() {
+    state = .idle
+    wasCancelled = false
   }
 
   /// Wakes the task. Nothing happens when it was woken before.
@@ -42,6 +74,10 @@ final class Waiter {
     guard case .suspended(let continuation) = state else { return false }
     state = .resumed
     onCancel = nil
+    if let owner {
+      owner.awaited = nil
+      self.owner = nil
+    }
     unsafe continuation.resume(with: result)
     return true
   }

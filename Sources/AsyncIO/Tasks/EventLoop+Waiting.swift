@@ -14,25 +14,32 @@ extension EventLoop {
   /// handler for each wait.
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
-    try checkOpen(method)
-    guard let current = NativeTask.current, let context = core.tasks.context(current.identity) else {
-      try await waitAsForeigner(begin)
-      return
-    }
-    if current.isCancelled { throw CancellationError() }
+    let owner = try ownerOfWait(method)
     let waiter = Waiter()
-    context.awaited = waiter
-    defer { context.awaited = nil }
-    try await waiter.suspend { begin(waiter) }
+    if let owner {
+      try await waiter.suspend(for: owner) { begin(waiter) }
+    } else {
+      try await suspendForeigner(waiter) { begin(waiter) }
+    }
   }
 
-  private func waitAsForeigner(_ begin: (Waiter) -> Void) async throws {
-    try Task.checkCancellation()
-    let waiter = Waiter()
+  /// Who is going to wait, since it calls this: a task of the loop's or a part of one, which passes a cancellation on by itself;
+  /// nil for others.
+  ///
+  /// - Throws: `CancellationError` when it is cancelled already; ``EventLoopError`` `.closed`.
+  func ownerOfWait(_ method: StaticString) throws -> (any TaskContext)? {
+    try checkOpen(method)
+    guard let current = NativeTask.current else { return nil }
+    if current.isCancelled { throw CancellationError() }
+    return core.tasks.context(current.identity)
+  }
+
+  /// Suspends a task that is not the loop's own.
+  func suspendForeigner(_ waiter: Waiter, _ begin: () -> Void) async throws {
     let cancellable = LoopBound(waiter)
     let door = taskExecutor.door
     try await withTaskCancellationHandler {
-      try await waiter.suspend { begin(waiter) }
+      try await waiter.suspend(for: nil, begin)
     } onCancel: {
       // Whoever cancels may be on any thread; the waiter is the loop's.
       door.perform { cancellable.value.cancel() }
@@ -81,6 +88,10 @@ extension EventLoop {
     }
     try socket.checkAfterWait(method)
   }
+}
+
+extension Waiter: Wakeable {
+  func wake() { resume() }
 }
 
 /// Passes the cancellation of a task on to one that it awaits, and remembers it.

@@ -55,7 +55,7 @@ final class TicketGate<Ticket> {
   /// The same for a task that no cancellation is to keep from what it waits for.
   func waitRegardless(_ ticket: Ticket, unless isOpen: () -> Bool) async {
     let waiter = Waiter()
-    try? await waiter.suspend {
+    try? await waiter.suspend(for: nil) {
       if isOpen() { waiter.resume() } else { append(waiter, ticket) }
     }
   }

@@ -20,9 +20,12 @@ extension EventLoop {
   @inline(__always)
   private func sleep(until deadline: Clock.Instant?) async throws {
     try await wait("sleep") { waiter in
-      let handle: Handle =
-        if let deadline { callAt(deadline) { waiter.resume() } } else { callSoon { waiter.resume() } }
-      waiter.onCancel = { handle.cancel() }
+      guard let deadline else {
+        core.schedule(.wakeUp(waiter))
+        return
+      }
+      core.schedule(waiter, at: deadline)
+      waiter.onCancel = { [core] in core.cancelTimer(of: waiter) }
     }
   }
 }

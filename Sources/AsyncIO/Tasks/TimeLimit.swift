@@ -12,7 +12,7 @@ public struct TimeoutError: Error, Equatable, CustomStringConvertible {
 /// A time limit of a scope, which may be moved. asyncio's `Timeout`.
 ///
 /// It comes from ``EventLoop/withTimeout(_:file:line:_:)-(_,_,_,(TimeLimit)->R)``, and belongs to its loop's thread.
-public final class TimeLimit: TaskContext, Cancellable {
+public final class TimeLimit: TaskContext, Cancellable, Wakeable {
   private let loop: EventLoop
   /// What opened the scope, and waits for its end.
   private let caller: any TaskContext
@@ -24,7 +24,7 @@ public final class TimeLimit: TaskContext, Cancellable {
   private var native: NativeTask?
   /// What the work has thrown.
   private(set) var failure: (any Error)?
-  private var timer: TimerHandle?
+  var timerSlot: Int?
   /// When it expires; nil for never. asyncio's `when`.
   public private(set) var deadline: EventLoop.Clock.Instant?
   /// Whether it has expired. asyncio's `expired`.
@@ -52,7 +52,7 @@ public final class TimeLimit: TaskContext, Cancellable {
     self.native = nil
     caller.awaited = nil
     isOver = true
-    timer.take()?.cancel()
+    loop.core.cancelTimer(of: self)
   }
 
   /// Has it expire at another time; nil for never. asyncio's `reschedule`.
@@ -61,16 +61,17 @@ public final class TimeLimit: TaskContext, Cancellable {
   public func reschedule(at deadline: EventLoop.Clock.Instant?) {
     loop.checkThread("TimeLimit.reschedule")
     guard !isOver, !isExpired else { return }
-    timer?.cancel()
+    loop.core.cancelTimer(of: self)
     self.deadline = deadline
-    timer = deadline.map { loop.callAt($0) { self.expire() } }
+    if let deadline { loop.core.schedule(self, at: deadline) }
   }
 
   /// Has it expire in so long from now.
   public func reschedule(after duration: Duration) { reschedule(at: loop.time.advanced(by: duration)) }
 
-  private func expire() {
-    timer = nil
+  /// The time is over, unless it was moved in the tick in which it was, or the scope was left.
+  func wake() {
+    guard !isOver, !isExpired, timerSlot == nil, let deadline, deadline <= loop.time else { return }
     isExpired = true
     cancel()
   }

@@ -78,11 +78,19 @@ extension CancellationTests {
     reading("StreamReader.readExactly") { try await $0.readExactly(4) },
     reading("StreamReader.readUntil") { try await $0.readUntil([UInt8(ascii: "c")]) },
     reading("StreamReader.readLine") { try await $0.readLine() },
-    reading("StreamReader.next") { reader in
+    reading("StreamReader.withBytes") { reader in
+      var bytes: [UInt8] = []
+      try await reader.withBytes(atLeast: 4) { lent in
+        bytes = [UInt8](copying: lent)
+        return lent.count
+      }
+      return bytes
+    },
+    reading("StreamReader+Sequences.next") { reader in
       for try await chunk in reader { return chunk }
       return []
     },
-    reading("StreamReader.next (lines)") { reader in
+    reading("StreamReader+Sequences.next (lines)") { reader in
       for try await line in reader.lines { return octets(line + "\n") }
       return []
     },

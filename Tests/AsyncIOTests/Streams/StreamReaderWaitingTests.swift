@@ -8,7 +8,7 @@ import Testing
 @Suite struct StreamReaderWaitingTests {
   /// Each way to wait for data.
   enum Read: String, CaseIterable, Sendable {
-    case all, some, exactly, until, line, chunk, textLine
+    case all, some, exactly, until, line, chunk, textLine, lent
 
     /// Whether a first part of what is asked for keeps it waiting.
     var waitsForMore: Bool { self != .some && self != .chunk }
@@ -26,6 +26,13 @@ import Testing
       case .textLine:
         var iterator = reader.lines.makeAsyncIterator()
         return octets(try await iterator.next() ?? "")
+      case .lent:
+        var bytes: [UInt8] = []
+        try await reader.withBytes(atLeast: 3) { lent in
+          bytes = [UInt8](copying: lent)
+          return lent.count
+        }
+        return bytes
       }
     }
   }
