@@ -49,7 +49,7 @@ public final class ProcessPoolExecutor {
     }
     self.loop = loop
     self.maxWorkers = limit
-    program = executable ?? "/proc/self/exe"
+    program = executable ?? ServingProcess.ownProgram
     self.startTimeout = startTimeout
     state = PoolState(maxWorkers: limit)
     end = Future(loop)

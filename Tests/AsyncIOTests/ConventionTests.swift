@@ -21,10 +21,53 @@ import Testing
     }
   }
 
-  @Test("The operating system, unsafe code and #if are in System alone")
+  @Test("The operating system and unsafe code are in System, and what Swift's runtime asks for in Concurrency")
   func oneDoorToTheSystem() throws {
-    let banned = try Regex(#"\bunsafe\b|\bimport (Glibc|Musl|Darwin|CAsyncIO)\b|^\s*#(if|elseif)\b|@unchecked\b"#)
-    try findNone(of: banned, in: SourceFile.all(in: "Sources/AsyncIO").filter { !$0.path.contains("/System/") })
+    let banned = try Regex(#"\bunsafe\b|\bimport CAsyncIO\b|@unchecked\b"#)
+    let outside = try SourceFile.all(in: "Sources/AsyncIO").filter {
+      !$0.path.contains("/System/") && !$0.path.contains("/Concurrency/")
+    }
+    try findNone(of: banned, in: outside)
+  }
+
+  @Test("What is of one platform stands in files of that platform's own")
+  func platform() throws {
+    let banned = try Regex(#"\bimport (Glibc|Musl|Darwin)\b|^\s*#(if|elseif)\b|Linux|[eE]poll"#)
+    let (own, others) = try SourceFile.all(in: "Sources/AsyncIO", "Sources/AsyncIOProcessPool").partitioned {
+      $0.path.contains("/System/Linux/")
+    }
+    try findNone(of: banned, in: others)
+    for file in others where file.lines.contains(where: { $0.contains("\"/proc/") || $0.contains("\"/sys/") }) {
+      Issue.record("\(file.path) names a file of the system's")
+    }
+    for file in own where file.lines.dropFirst().first != "#if os(Linux)" || !file.lines.suffix(2).contains("#endif") {
+      Issue.record("\(file.path) is not whole in #if os(Linux)")
+    }
+  }
+
+  @Test("The files that a second platform has to have are those that CONTRIBUTING names")
+  func listOfThePlatform() throws {
+    let text = try String(contentsOf: SourceFile.root.appending(path: "CONTRIBUTING.md"), encoding: .utf8)
+    let section = try #require(text.firstMatch(of: /\n### A second platform\n((.|\n)*?)\n##/)?.output.1)
+    let list = try #require(section.firstMatch(of: /\n- `Sources(.|\n)*?\n\n/)?.output.0)
+    let named = list.matches(of: /`([\w+.]+)`/).map { String($0.output.1) }
+    let files = try SourceFile.all(in: "Sources").filter { file in
+      file.lines.contains { $0.contains("os(Linux)") || $0.contains("__linux__") }
+    }
+    let names = files.map { file in
+      let name = file.path.split(separator: "/").last.map(String.init) ?? ""
+      return name.hasSuffix(".swift") ? String(name.dropLast(6)) : name
+    }
+    #expect(Set(named) == Set(names))
+  }
+
+  @Test("An extension of EventLoop stands in a file that is named after it")
+  func filesOfTheLoop() throws {
+    let pattern = try Regex(#"^\s*(@\w+ )*(\w+ )*(extension|class) EventLoop\b"#)
+    let files = try SourceFile.all(in: "Sources/AsyncIO").filter { file in
+      !(file.path.split(separator: "/").last ?? "").hasPrefix("EventLoop")
+    }
+    try findNone(of: pattern, in: files)
   }
 
   @Test("The library imports no Foundation")
@@ -49,13 +92,17 @@ import Testing
   @Test("A folder names the types of those above it in the list of rooms, and of none below")
   func orderOfFolders() throws {
     let rooms = [
-      "System", "Loop", "Threads", "Tasks", "Coordination", "Transports", "Network", "Streams", "Processes",
+      "Concurrency", "System", "Loop", "Threads", "Tasks", "Coordination", "Transports", "Network", "Streams",
+      "Processes",
     ]
-    let files = try rooms.map { try SourceFile.all(in: "Sources/AsyncIO/\($0)") }
+    // What stands beside the rooms is everybody's.
+    let everybodys = try SourceFile.all(in: "Sources/AsyncIO").filter { $0.path.split(separator: "/").count == 3 }
+    let files = try [everybodys] + rooms.map { try SourceFile.all(in: "Sources/AsyncIO/\($0)") }
     let folders = try FileManager.default.contentsOfDirectory(
       atPath: SourceFile.root.appending(path: "Sources/AsyncIO").path)
     #expect(Set(folders.filter { !$0.contains(".") }) == Set(rooms), "a room that is not in the list")
     for (index, room) in files.enumerated() {
+      #expect(!room.isEmpty)
       let below = files[(index + 1)...].joined()
       let home = Dictionary(
         below.flatMap { file in file.topLevelTypes.map { ($0, file.path) } }, uniquingKeysWith: { first, _ in first })
@@ -142,6 +189,13 @@ import Testing
         Issue.record("\(file.path):\(number + 1): \(line)")
       }
     }
+  }
+}
+
+extension Array {
+  /// The elements for which the condition holds, and the others.
+  fileprivate func partitioned(by condition: (Element) -> Bool) -> ([Element], [Element]) {
+    (filter(condition), filter { !condition($0) })
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import CAsyncIO
 
 /// One answer of a look-up: an address, and the kind of socket that reaches it.
 public struct AddressInfo: Hashable, Sendable {
@@ -181,7 +181,8 @@ extension ResolutionError {
   /// The resolver's own sentence for its code.
   fileprivate init(_ operation: String, _ code: Int32, _ subject: String) {
     let message =
-      code == EAI_SYSTEM ? unsafe String(cString: strerror(errno)) : unsafe String(cString: gai_strerror(code))
+      code == EAI_SYSTEM
+      ? unsafe String(cString: strerror(casyncio_errno())) : unsafe String(cString: gai_strerror(code))
     self.init(operation: operation, code: code, message: message, subject: subject)
   }
 }

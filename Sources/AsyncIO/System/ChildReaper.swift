@@ -11,10 +11,14 @@ enum ChildReaper {
 
   /// Calls back, on some thread, once the child has ended. It is left to be reaped.
   static func watch(_ child: Child, _ kernel: any Kernel, _ onEnd: @escaping @Sendable () -> Void) throws(IOError) {
-    try watchers.submit {
-      // An error means that somebody else reaped it: that is an end as well.
-      try? kernel.waitForEnd(of: child)
-      onEnd()
+    do throws(Errno) {
+      try watchers.submit {
+        // An error means that somebody else reaped it: that is an end as well.
+        try? kernel.waitForEnd(of: child)
+        onEnd()
+      }
+    } catch {
+      throw IOError(error, "pthread_create")
     }
   }
 

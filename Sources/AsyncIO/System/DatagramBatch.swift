@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 import SystemPackage
 
 /// Where a loop's datagrams land: several by one system call, in memory that is touched only as far as they arrive.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import CAsyncIO
 import Synchronization
 
 /// The end of the process that we run in.
@@ -30,7 +30,7 @@ enum ProcessExit {
     callHandlers()
     // What a program has printed is in memory, where a signal would leave it.
     fflush(nil)
-    Glibc.signal(signal.rawValue, SIG_DFL)
+    casyncio_reset_signal(signal.rawValue)
     var signals = sigset_t()
     unsafe sigemptyset(&signals)
     unsafe sigaddset(&signals, signal.rawValue)

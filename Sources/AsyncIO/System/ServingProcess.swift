@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import CAsyncIO
 package import SystemPackage
 
 /// What a process that was started to serve its parent, such as a pool's worker, needs of the system.
@@ -11,7 +11,7 @@ package enum ServingProcess {
 
   /// Leaves SIGINT, which a terminal sends to parent and children alike, to the parent.
   package static func ignoreInterrupt() {
-    _ = signal(SIGINT, SIG_IGN)
+    casyncio_ignore_signal(SIGINT)
   }
 
   /// Blocks the thread until the other side of a stream socket has been closed, whatever there is to read.
@@ -24,7 +24,7 @@ package enum ServingProcess {
   }
 
   /// Ends the process, with what is to be done at an exit.
-  package static func exit(_ code: Int32) -> Never { Glibc.exit(code) }
+  package static func exit(_ code: Int32) -> Never { CAsyncIO.exit(code) }
 
   /// Ends the process as it is: other threads are in the middle of something.
   package static func exitAtOnce(_ code: Int32) -> Never { _exit(code) }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 
 /// A signal of the operating system, by name. asyncio takes the constants of Python's `signal` module.
 ///
@@ -42,8 +41,6 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static var alarm: Signal { Signal(rawValue: SIGALRM) }
   /// Asks a process to end (`SIGTERM`).
   public static var terminate: Signal { Signal(rawValue: SIGTERM) }
-  /// A coprocessor's stack fault; nothing sends it (`SIGSTKFLT`).
-  public static var stackFault: Signal { Signal(rawValue: SIGSTKFLT) }
   /// A child process ended, stopped or went on (`SIGCHLD`).
   public static var childChanged: Signal { Signal(rawValue: SIGCHLD) }
   /// Lets a stopped process go on (`SIGCONT`).
@@ -70,33 +67,20 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static var windowChanged: Signal { Signal(rawValue: SIGWINCH) }
   /// A descriptor is ready (`SIGIO`, `SIGPOLL`).
   public static var ioPossible: Signal { Signal(rawValue: SIGIO) }
-  /// The power is about to fail (`SIGPWR`).
-  public static var powerFailure: Signal { Signal(rawValue: SIGPWR) }
   /// A system call that does not exist, or is forbidden (`SIGSYS`).
   public static var badSystemCall: Signal { Signal(rawValue: SIGSYS) }
-
-  /// A real-time signal, counted from zero (`SIGRTMIN + number`). The kernel queues these, so that each that was sent
-  /// arrives; of any other, those that were sent before the first arrived are one.
-  ///
-  /// - Parameter number: 0 to 30 on Linux. Another one is a programmer error.
-  public static func realTime(_ number: Int) -> Signal {
-    let least = Int(__libc_current_sigrtmin())
-    let most = Int(__libc_current_sigrtmax())
-    require((0...(most - least)).contains(number), "Signal.realTime(\(number)): there are \(most - least + 1)")
-    return Signal(rawValue: Int32(least + number))
-  }
 
   /// Sends the signal to this process. Python's `raise_signal`.
   ///
   /// What it does comes at once, or, where a loop handles it, when the loop gets to it. A number that is no signal's does
   /// nothing.
   public func raise() {
-    _ = Glibc.kill(getpid(), rawValue)
+    _ = CAsyncIO.kill(getpid(), rawValue)
   }
 
   /// Whether the number is a signal's that programs may use: the C library keeps two for itself.
   var isValid: Bool {
-    (1..<32).contains(rawValue) || (__libc_current_sigrtmin()...__libc_current_sigrtmax()).contains(rawValue)
+    (1..<32).contains(rawValue) || Signal.realTimeNumbers.contains(rawValue)
   }
 
   /// Whether a program can have it delivered and go on. What a thread raises by a mistake of its own it raises again as
@@ -111,7 +95,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
     guard isValid else { return "signal \(rawValue)" }
     guard let name = unsafe casyncio_signal_name(rawValue), let meaning = unsafe casyncio_signal_meaning(rawValue)
     else {
-      let number = rawValue - __libc_current_sigrtmin()
+      let number = rawValue - Signal.realTimeNumbers.lowerBound
       return "SIGRTMIN\(number == 0 ? "" : "+\(number)") (Real-time signal \(number))"
     }
     // Both are texts of the C library's that never go.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 import Synchronization
 import SystemPackage
 

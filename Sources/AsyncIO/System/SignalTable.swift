@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 import Synchronization
 
 /// Which loop of the process handles which signal.
@@ -150,8 +149,8 @@ enum SignalTable {
 
   /// What the kernel calls. Only what is safe in a signal handler: atomics that exist already, writing to a counter,
   /// asking who we are, setting a disposition, sending a signal.
-  fileprivate static func signalArrived(_ number: Int32) {
-    let saved = errno
+  static func signalArrived(_ number: Int32) {
+    let saved = casyncio_errno()
     // The kernel calls this for signals that it was installed for, whose slots exist.
     let slot = enter(number)
     if let queue = queue(slot.handler.load(ordering: .sequentiallyConsistent)) {
@@ -164,7 +163,7 @@ enum SignalTable {
       }
     }
     slot.leave()
-    errno = saved
+    casyncio_set_errno(saved)
   }
 
   /// Counts a handler in: until it leaves, no queue is taken out of the slot.
@@ -182,35 +181,8 @@ enum SignalTable {
 
   /// Has the signal do what it does by default, as soon as the handler returns.
   private static func die(of number: Int32) {
-    signal(number, SIG_DFL)
+    casyncio_reset_signal(number)
     // Not `raise`, which in a child that shares our memory would hit the parent's thread.
     kill(getpid(), number)
   }
-}
-
-/// What a process does on a signal: a `sigaction`.
-@safe package struct SignalDisposition: @unchecked Sendable {
-  // Sound: a value; the functions that it points to are code, which does not go.
-  var action: sigaction
-
-  init(_ action: sigaction) { self.action = action }
-
-  /// Delivery to a loop's queue.
-  ///
-  /// All signals wait while a handler runs, so that one thread's come in the order in which the kernel takes them.
-  /// Calls that were interrupted begin anew where they can, and a thread's own signal stack is used where it has one.
-  static let delivery = {
-    var action = sigaction()
-    unsafe action.__sigaction_handler.sa_handler = { SignalTable.signalArrived($0) }
-    action.sa_flags = SA_RESTART | SA_ONSTACK
-    unsafe sigfillset(&action.sa_mask)
-    return SignalDisposition(action)
-  }()
-
-  private var handler: UInt { unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self) }
-
-  /// Whether it is the system's own for the signal.
-  var isDefault: Bool { handler == 0 }
-  /// Whether it is ours.
-  var isDelivery: Bool { handler == SignalDisposition.delivery.handler }
 }

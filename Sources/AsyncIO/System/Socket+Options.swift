@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import CAsyncIO
 import SystemPackage
 
 extension Socket {
@@ -58,7 +58,7 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `getsockopt`.
   public func linger() throws(IOError) -> Duration? {
-    var setting = Glibc.linger()
+    var setting = CAsyncIO.linger()
     let bytes = try option(level: SOL_SOCKET, name: SO_LINGER, maxBytes: MemoryLayout.size(ofValue: setting))
     // Any bytes are a value of the C type, and there are not more than it has room for.
     unsafe withUnsafeMutableBytes(of: &setting) { unsafe $0.copyBytes(from: bytes) }
@@ -81,7 +81,7 @@ extension Socket {
     }
     let rounded = Int32(
       clamping: rest > 0 ? seconds.addingReportingOverflow(1).partialValue.magnitude : seconds.magnitude)
-    let setting = Glibc.linger(l_onoff: limit == nil ? 0 : 1, l_linger: rounded)
+    let setting = CAsyncIO.linger(l_onoff: limit == nil ? 0 : 1, l_linger: rounded)
     // The C type has no padding.
     try setOption(level: SOL_SOCKET, name: SO_LINGER, unsafe withUnsafeBytes(of: setting) { unsafe Array($0) })
   }

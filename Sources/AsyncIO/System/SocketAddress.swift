@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 public import SystemPackage
 
 /// The family of a socket's addresses.

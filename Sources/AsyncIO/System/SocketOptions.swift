@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
-import Glibc
 
 /// An option of a socket, with the type of its value.
 public struct SocketOption<Value: SocketOptionValue>: Sendable {
@@ -64,6 +63,4 @@ extension SocketOption where Value == Int32 {
   public static var pendingError: Self { Self(level: SOL_SOCKET, name: SO_ERROR) }
   /// The kind of socket, as a platform number; read-only. `SO_TYPE`.
   static var kind: Self { Self(level: SOL_SOCKET, name: SO_TYPE) }
-  /// The address family, as a platform number; read-only. `SO_DOMAIN`.
-  static var family: Self { Self(level: SOL_SOCKET, name: SO_DOMAIN) }
 }

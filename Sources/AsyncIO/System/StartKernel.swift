@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 import Synchronization
 package import SystemPackage
 
@@ -33,22 +32,3 @@ package final class TakenLegacies: Sendable {
   /// Whether nobody has taken it so far; from now on somebody has.
   package func claim(_ legacy: Legacy) -> Bool { taken.withLock { $0.insert(legacy).inserted } }
 }
-
-#if os(Linux)
-  extension LinuxKernel {
-    /// Of the process: there is one such kernel.
-    private static let taken = TakenLegacies()
-
-    package var processID: Int32 { getpid() }
-
-    package func environmentVariable(_ name: String) -> [UInt8]? { Environment.bytes(name) }
-
-    package var firstPassedDescriptor: Int32 { 3 }
-
-    package func claim(_ legacy: Legacy) -> Bool { LinuxKernel.taken.claim(legacy) }
-
-    package func setCloseOnExec(_ descriptor: FileDescriptor) throws(Errno) {
-      _ = try systemCall { fcntl(descriptor.rawValue, F_SETFD, FD_CLOEXEC) }
-    }
-  }
-#endif

@@ -45,7 +45,9 @@ public final class ThreadPoolExecutor: BlockingExecutor {
   /// - Throws: ``EventLoopError`` `.executorShutDown` after a shutdown; ``IOError`` when the system refuses a thread and
   ///   there is none yet.
   public func submit(_ job: BlockingJob) throws {
-    guard try threads.submit(job) else { throw EventLoopError.executorShutDown }
+    let isTaken: Bool
+    do throws(Errno) { isTaken = try threads.submit(job) } catch { throw IOError(error, "pthread_create") }
+    if !isTaken { throw EventLoopError.executorShutDown }
   }
 
   /// Takes no more jobs, and ends the threads when those that it has are done. concurrent.futures' `shutdown`, for those

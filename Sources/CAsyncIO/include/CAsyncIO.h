@@ -1,12 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Swift cannot import by itself: GNU extensions, and entry points without a header. The types come from headers
-// as every other module sees them; the extensions are asked for in the source file alone.
+// The C library as the Swift side sees it, whatever its module is called on a platform, and what Swift cannot import by
+// itself: macros, GNU extensions, and entry points without a header. The types come from headers as every other module sees
+// them; the extensions are asked for in the source files alone.
 #ifndef CASYNCIO_H
 #define CASYNCIO_H
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "CAsyncIOSpawn.h"
+
+/// The calling thread's error number, which is a macro.
+static inline int casyncio_errno(void) { return errno; }
+static inline void casyncio_set_errno(int code) { errno = code; }
+
+/// Has a signal do what it does by default, or nothing. Safe in a signal handler.
+static inline void casyncio_reset_signal(int number) { signal(number, SIG_DFL); }
+static inline void casyncio_ignore_signal(int number) { signal(number, SIG_IGN); }
 
 /// The task that the calling thread runs a step of; NULL outside of tasks. An entry point of Swift's runtime:
 /// withUnsafeCurrentTask, which the standard library has for the same, costs five times as much.

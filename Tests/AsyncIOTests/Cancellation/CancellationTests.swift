@@ -135,7 +135,7 @@ import Testing
     // `CancellationMomentTests` has these, and `ServiceManagerTests` and `SuccessorTests` those that need a manager, or a
     // program, of their own.
     let others: Set = [
-      "EventLoop+ServiceManager.notifyServiceManager", "Successor.startSuccessor",
+      "EventLoop.notifyServiceManager", "EventLoop.startSuccessor",
       "Broadcast.next", "Condition.wait", "Condition.withLock", "Event.wait", "Lock.acquire", "Lock.withLock",
       "Queue.get",
       "Queue.join", "Queue.next", "Queue.put", "Semaphore.acquire", "Semaphore.withPermit", "Watch.next", "Watch.wait",
@@ -148,7 +148,7 @@ import Testing
   }
 }
 
-/// The public calls of the library that await, each as its file and its name.
+/// The public calls of the library that await, each as its type, after which its file is named, and its name.
 enum PublicCalls {
   static func awaiting() throws -> Set<String> {
     let root = URL(filePath: #filePath).appending(path: "../../../../Sources").standardizedFileURL
@@ -157,7 +157,7 @@ enum PublicCalls {
       let folder = root.appending(path: module)
       for path in try FileManager.default.subpathsOfDirectory(atPath: folder.path) where path.hasSuffix(".swift") {
         let file = folder.appending(path: path)
-        let name = file.deletingPathExtension().lastPathComponent
+        let name = file.deletingPathExtension().lastPathComponent.prefix { $0 != "+" }
         for call in awaiting(in: try String(contentsOf: file, encoding: .utf8)) { found.insert("\(name).\(call)") }
       }
     }

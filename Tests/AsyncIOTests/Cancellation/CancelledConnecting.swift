@@ -84,54 +84,54 @@ extension CancellationTests {
   }
 
   static let connectingCalls: [AwaitedCall] = [
-    lookingUp("Resolver.getaddrinfo") { loop, host, port in
+    lookingUp("EventLoop.getaddrinfo") { loop, host, port in
       _ = try await loop.getaddrinfo(host: host, port: port, type: .stream)
       return {}
     },
-    lookingUp("EventLoop+Connections.createConnection") { loop, host, port in
+    lookingUp("EventLoop.createConnection") { loop, host, port in
       let (transport, _) = try await loop.createConnection({ Recorder() }, host: host, port: port)
       return { transport.abort() }
     },
-    lookingUp("EventLoop+Streams.openConnection") { loop, host, port in
+    lookingUp("EventLoop.openConnection") { loop, host, port in
       let (_, writer) = try await loop.openConnection(host: host, port: port)
       return { writer.transport.abort() }
     },
-    lookingUp("EventLoop+Datagrams.createDatagramEndpoint") { loop, host, _ in
+    lookingUp("EventLoop.createDatagramEndpoint") { loop, host, _ in
       let (transport, _) = try await loop.createDatagramEndpoint({ DatagramRecorder() }, localAddress: (host, 0))
       return { transport.close() }
     },
-    lookingUp("EventLoop+Servers.createServer") { loop, host, _ in
+    lookingUp("EventLoop.createServer") { loop, host, _ in
       let server = try await loop.createServer({ Recorder() }, host: host, port: 0)
       return { server.close() }
     },
-    lookingUp("EventLoop+Streams.startServer") { loop, host, _ in
+    lookingUp("EventLoop.startServer") { loop, host, _ in
       let server = try await loop.startServer(host: host, port: 0) { _, _ in }
       return { server.close() }
     },
-    shakingHands("EventLoop+Connections.createConnection (TLS)") { loop, socket in
+    shakingHands("EventLoop.createConnection (TLS)") { loop, socket in
       _ = try await loop.createConnection(
         { Recorder() }, socket: socket, tls: .client(clientTLS(), serverHostname: "localhost"))
     },
-    shakingHands("EventLoop+Connections.connectAcceptedSocket") { loop, socket in
+    shakingHands("EventLoop.connectAcceptedSocket") { loop, socket in
       _ = try await loop.connectAcceptedSocket({ Recorder() }, socket: socket, tls: .server(serverTLS()))
     },
-    shakingHands("EventLoop+Streams.openConnection (TLS)") { loop, socket in
+    shakingHands("EventLoop.openConnection (TLS)") { loop, socket in
       _ = try await loop.openConnection(socket: socket, tls: .client(clientTLS(), serverHostname: "localhost"))
     },
-    shakingHands("StreamWriter+TLS.startTLS") { loop, socket in
+    shakingHands("StreamWriter.startTLS") { loop, socket in
       let (_, writer) = try await loop.openConnection(socket: socket)
       try await writer.startTLS(.client(clientTLS(), serverHostname: "localhost"))
     },
-    shakingHands("EventLoop+TLS.startTLS") { loop, socket in
+    shakingHands("EventLoop.startTLS") { loop, socket in
       let (transport, recorder) = try await loop.createConnection({ Recorder() }, socket: socket)
       // Nobody else would have it closed, were this cancelled before it began.
       defer { transport.abort() }
       _ = try await loop.startTLS(transport, recorder, .client(clientTLS(), serverHostname: "localhost"))
     },
-    listening("UnixSockets.createUnixServer") { loop, path in
+    listening("EventLoop.createUnixServer") { loop, path in
       try await loop.createUnixServer({ Recorder() }, path: path)
     },
-    listening("EventLoop+ServerSockets.createServer") { loop, path in
+    listening("EventLoop.createServer") { loop, path in
       let socket = try Socket(.unix, .stream, transportProtocol: 0, kernel: loop.kernel)
       try socket.bind(to: try #require(SocketAddress(unixPath: path)))
       do {
@@ -141,12 +141,12 @@ extension CancellationTests {
         throw error
       }
     },
-    listening("UnixStreams.startUnixServer") { loop, path in try await loop.startUnixServer(path: path) { _, _ in } },
-    queueing("UnixSockets.createUnixConnection") { loop, path in
+    listening("EventLoop.startUnixServer") { loop, path in try await loop.startUnixServer(path: path) { _, _ in } },
+    queueing("EventLoop.createUnixConnection") { loop, path in
       let (transport, _) = try await loop.createUnixConnection({ Recorder() }, path: path)
       return { transport.abort() }
     },
-    queueing("UnixStreams.openUnixConnection") { loop, path in
+    queueing("EventLoop.openUnixConnection") { loop, path in
       let (_, writer) = try await loop.openUnixConnection(path: path)
       return { writer.transport.abort() }
     },

@@ -72,25 +72,25 @@ extension CancellationTests {
   }
 
   static let networkCalls: [AwaitedCall] = [
-    receiving("SocketOperations.sockRecv") { loop, socket in try await loop.sockRecv(socket, 10) },
-    receiving("SocketOperations.sockRecvInto") { loop, socket in
+    receiving("EventLoop.sockRecv") { loop, socket in try await loop.sockRecv(socket, 10) },
+    receiving("EventLoop.sockRecvInto") { loop, socket in
       var bytes: [UInt8] = [0, 0]
       return Array(bytes.prefix(try await loop.sockRecvInto(socket, &bytes)).map { _ in bytes[0] })
     },
-    receiving("SocketOperations+Datagrams.sockRecvFrom") { loop, socket in try await loop.sockRecvFrom(socket, 10).data
+    receiving("EventLoop.sockRecvFrom") { loop, socket in try await loop.sockRecvFrom(socket, 10).data
     },
-    receiving("SocketOperations+Datagrams.sockRecvFromInto") { loop, socket in
+    receiving("EventLoop.sockRecvFromInto") { loop, socket in
       var bytes: [UInt8] = [0, 0]
       let count = try await loop.sockRecvFromInto(socket, &bytes).count
       return Array(bytes.prefix(count))
     },
-    sending("SocketOperations.sockSendAll") { loop, socket in try await loop.sockSendAll(socket, [1, 2, 3]) },
-    sending("FileTransfer.sockSendFile") { loop, socket in
+    sending("EventLoop.sockSendAll") { loop, socket in try await loop.sockSendAll(socket, [1, 2, 3]) },
+    sending("EventLoop.sockSendFile") { loop, socket in
       let file = try TemporaryFolder().file([1, 2, 3])
       defer { try? file.close() }
       _ = try await loop.sockSendFile(socket, file)
     },
-    AwaitedCall("FileTransfer.sendFile") { loop, kernel in
+    AwaitedCall("EventLoop.sendFile") { loop, kernel in
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
       let file = try TemporaryFolder().file(pattern(plenty))
       let received = Boxed(0)
@@ -112,7 +112,7 @@ extension CancellationTests {
           recorder.transport.close()
         })
     },
-    AwaitedCall("SocketOperations+Datagrams.sockSendTo") { loop, kernel in
+    AwaitedCall("EventLoop.sockSendTo") { loop, kernel in
       let socket = try Socket(.ipv4, .datagram, transportProtocol: 0, kernel: kernel)
       try socket.bind(to: try #require(SocketAddress(ip: "127.0.0.1", port: 0)))
       let address = try #require(socket.localAddress)
@@ -126,7 +126,7 @@ extension CancellationTests {
           socket.close()
         })
     },
-    AwaitedCall("SocketOperations.sockAccept") { loop, kernel in
+    AwaitedCall("EventLoop.sockAccept") { loop, kernel in
       let listener = try Socket(.ipv4, .stream, transportProtocol: 0, kernel: kernel)
       try listener.bind(to: try #require(SocketAddress(ip: "127.0.0.1", port: 0)))
       try listener.listen(backlog: 5)
@@ -144,7 +144,7 @@ extension CancellationTests {
           listener.close()
         })
     },
-    AwaitedCall("SocketOperations.sockConnect") { loop, kernel in
+    AwaitedCall("EventLoop.sockConnect") { loop, kernel in
       let (server, _) = try await recordingServer(loop)
       let address = try #require(server.address)
       let socket = try Socket(.ipv4, .stream, transportProtocol: 0, kernel: kernel)
@@ -155,14 +155,14 @@ extension CancellationTests {
           server.close()
         })
     },
-    AwaitedCall("Resolver.getnameinfo") { loop, _ in
+    AwaitedCall("EventLoop.getnameinfo") { loop, _ in
       let address = try #require(SocketAddress(ip: "127.0.0.1", port: 80))
       return PreparedCall(call: { _ = try await loop.getnameinfo(address, flags: .numericHost) }, waits: false)
     },
     serving("Server.waitClosed", goesOn: true) { _, server in try await server.waitClosed() },
     serving("Server.serveForever") { _, server in try await server.serveForever() },
-    serving("Server+Shutdown.shutdown") { _, server in try await server.shutdown(gracePeriod: long) },
-    serving("Server+Shutdown.withServer") { loop, server in
+    serving("Server.shutdown") { _, server in try await server.shutdown(gracePeriod: long) },
+    serving("EventLoop.withServer") { loop, server in
       try await loop.withServer(server, gracePeriod: .zero) { server in try await server.waitClosed() }
     },
   ]

@@ -75,19 +75,19 @@ extension CancellationTests {
     awaitingChild("ChildProcess.communicate (with killOnCancel)", kills: true) { process in
       try await process.communicate(killOnCancel: true)
     },
-    starting("EventLoop+ChildProcesses.createSubprocessExec") { loop in
+    starting("EventLoop.createSubprocessExec") { loop in
       let process = try await loop.createSubprocessExec("sleep", ["1000"], stdin: .pipe, stdout: .pipe)
       return { try? process.kill() }
     },
-    starting("EventLoop+ChildProcesses.createSubprocessShell") { loop in
+    starting("EventLoop.createSubprocessShell") { loop in
       let process = try await loop.createSubprocessShell("exec sleep 1000", stdin: .pipe, stdout: .pipe)
       return { try? process.kill() }
     },
-    starting("EventLoop+Subprocesses.subprocessExec") { loop in
+    starting("EventLoop.subprocessExec") { loop in
       let (transport, _) = try await loop.subprocessExec({ ProcessRecorder() }, "sleep", ["1000"])
       return { transport.close() }
     },
-    starting("EventLoop+Subprocesses.subprocessShell") { loop in
+    starting("EventLoop.subprocessShell") { loop in
       let (transport, _) = try await loop.subprocessShell({ ProcessRecorder() }, "exec sleep 1000")
       return { transport.close() }
     },

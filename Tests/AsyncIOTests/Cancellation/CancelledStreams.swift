@@ -100,7 +100,7 @@ extension CancellationTests {
       writer.close()
       try await writer.waitClosed()
     },
-    AwaitedCall("StreamWriter+FileTransfer.sendFile") { loop, kernel in
+    AwaitedCall("StreamWriter.sendFile") { loop, kernel in
       let (_, writer, peer) = try await loop.makeStreamPair(kernel)
       let file = try TemporaryFolder().file(pattern(plenty))
       let received = Boxed<[UInt8]>([])
@@ -116,19 +116,19 @@ extension CancellationTests {
           peer.close()
         })
     },
-    piping("PipeStreams.openReadPipe") { loop, descriptor in
+    piping("EventLoop.openReadPipe") { loop, descriptor in
       let reader = try await loop.openReadPipe(descriptor)
       return { _ = reader }
     },
-    piping("PipeStreams.openWritePipe", writes: true) { loop, descriptor in
+    piping("EventLoop.openWritePipe", writes: true) { loop, descriptor in
       let writer = try await loop.openWritePipe(descriptor)
       return { writer.close() }
     },
-    piping("EventLoop+Pipes.connectReadPipe") { loop, descriptor in
+    piping("EventLoop.connectReadPipe") { loop, descriptor in
       let (transport, _) = try await loop.connectReadPipe({ ReadRecorder() }, descriptor)
       return { transport.close() }
     },
-    piping("EventLoop+Pipes.connectWritePipe", writes: true) { loop, descriptor in
+    piping("EventLoop.connectWritePipe", writes: true) { loop, descriptor in
       let (transport, _) = try await loop.connectWritePipe({ WriteRecorder() }, descriptor)
       return { transport.close() }
     },

@@ -72,9 +72,9 @@ extension CancellationTests {
   }
 
   static let taskCalls: [AwaitedCall] = [
-    sleeping("Sleep.sleep (for)") { try await $0.sleep(for: long) },
-    sleeping("Sleep.sleep (until)") { try await $0.sleep(until: $0.time.advanced(by: long)) },
-    sleeping("Sleep.sleep (of the clock)") { try await $0.clock.sleep(for: long) },
+    sleeping("EventLoop.sleep (for)") { try await $0.sleep(for: long) },
+    sleeping("EventLoop.sleep (until)") { try await $0.sleep(until: $0.time.advanced(by: long)) },
+    sleeping("EventLoop.sleep (of the clock)") { try await $0.clock.sleep(for: long) },
     sleeping("Ticker.next") { for try await _ in $0.every(long) { break } },
     waiting("Future.value") { _, future in _ = try await future.value },
     waiting("Future.outcome") { _, future in _ = try await future.outcome.get() },
@@ -88,29 +88,29 @@ extension CancellationTests {
       defer { #expect(task.isDone) }
       _ = try await task.outcome.get()
     },
-    leaving("EventLoop+Tasks.shield") { loop, task in _ = try await loop.shield(task) },
-    leaving("EventLoop+Tasks.shield (a closure)") { loop, task in
+    leaving("EventLoop.shield") { loop, task in _ = try await loop.shield(task) },
+    leaving("EventLoop.shield (a closure)") { loop, task in
       _ = try await loop.shield { try await task.value }
     },
-    leaving("EventLoop+WaitFor.wait") { loop, task in _ = try await loop.wait(for: [task]) },
-    leaving("EventLoop+WaitFor.wait (a time)") { loop, task in _ = try await loop.wait(for: [task], timeout: long) },
-    leaving("EventLoop+WaitFor.next") { loop, task in for try await _ in loop.asCompleted([task]) { break } },
-    waiting("EventLoop+CancellationShield.withCancellationShield", isShielded: true) { loop, future in
+    leaving("EventLoop.wait") { loop, task in _ = try await loop.wait(for: [task]) },
+    leaving("EventLoop.wait (a time)") { loop, task in _ = try await loop.wait(for: [task], timeout: long) },
+    leaving("EventLoop.next") { loop, task in for try await _ in loop.asCompleted([task]) { break } },
+    waiting("EventLoop.withCancellationShield", isShielded: true) { loop, future in
       _ = try await loop.withCancellationShield { try await future.value }
     },
-    waiting("Gather.gather") { loop, future in _ = try await loop.gather({ try await future.value }, { 2 }) },
-    waiting("Gather.gather (a sequence)") { loop, future in
+    waiting("EventLoop.gather") { loop, future in _ = try await loop.gather({ try await future.value }, { 2 }) },
+    waiting("EventLoop.gather (a sequence)") { loop, future in
       _ = try await loop.gather([1]) { _ in try await future.value }
     },
-    waiting("Gather.gather (tasks)") { loop, future in
+    waiting("EventLoop.gather (tasks)") { loop, future in
       let tasks = [loop.createTask { try await future.value }]
       defer { #expect(tasks[0].isDone) }
       _ = try await loop.gather(tasks)
     },
-    waiting("Gather.gatherResults") { loop, future in
+    waiting("EventLoop.gatherResults") { loop, future in
       _ = try await loop.gatherResults([1]) { _ in try await future.value }
     },
-    waiting("LoopTaskGroup.withLoopTaskGroup") { loop, future in
+    waiting("EventLoop.withLoopTaskGroup") { loop, future in
       try await loop.withLoopTaskGroup { group in _ = group.createTask { try await future.value } }
     },
     waiting("LoopTaskGroup.next") { loop, future in
@@ -119,13 +119,13 @@ extension CancellationTests {
         for try await _ in group {}
       }
     },
-    waiting("TimeLimit.withTimeout") { loop, future in
+    waiting("EventLoop.withTimeout") { loop, future in
       _ = try await loop.withTimeout(long) { try await future.value }
     },
-    waiting("TimeLimit.withDeadline") { loop, future in
+    waiting("EventLoop.withDeadline") { loop, future in
       _ = try await loop.withDeadline(loop.time.advanced(by: long)) { _ in try await future.value }
     },
-    elsewhere("RemoteLoop+Run.run") { other in
+    elsewhere("RemoteLoop.run") { other in
       { try await other.remote.run { try await $0.sleep(for: long) } }
     },
     elsewhere("RemoteTask.value") { other in
@@ -137,7 +137,7 @@ extension CancellationTests {
         }
       }
     },
-    AwaitedCall("EventLoop+RunOnThread.runOnThread") { _, _ in
+    AwaitedCall("EventLoop.runOnThread") { _, _ in
       let (stream, source) = AsyncStream<Void>.makeStream()
       return PreparedCall(
         call: {
@@ -147,13 +147,13 @@ extension CancellationTests {
           }
         }, complete: { source.yield() })
     },
-    AwaitedCall("EventLoop+Executors.runInExecutor") { loop, _ in
+    AwaitedCall("EventLoop.runInExecutor") { loop, _ in
       let gate = ThreadGate()
       return PreparedCall(
         call: { try await loop.runInExecutor { gate.pass() } }, complete: { gate.open() },
         check: { end in if !end.isComplete { gate.open() } })
     },
-    AwaitedCall("EventLoop+Executors.shutdownDefaultExecutor") { loop, _ in
+    AwaitedCall("EventLoop.shutdownDefaultExecutor") { loop, _ in
       let gate = ThreadGate()
       let work = loop.createTask(eager: true) { try await loop.runInExecutor { gate.pass() } }
       return PreparedCall(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAsyncIO
 import DequeModule
-import Glibc
 import SystemPackage
 
 /// A few detached threads that run blocking jobs, made as needed and gone after a while without work.
@@ -80,7 +79,7 @@ final class WorkerThreads: @unchecked Sendable {
   /// Queues a job; jobs begin in order. Throws only when not a single thread can be made for it.
   ///
   /// - Returns: false after a shutdown.
-  func submit(_ job: BlockingJob) throws(IOError) -> Bool {
+  func submit(_ job: BlockingJob) throws(Errno) -> Bool {
     unsafe pthread_mutex_lock(lock)
     defer { unsafe pthread_mutex_unlock(lock) }
     if isShutDown { return false }
@@ -90,7 +89,7 @@ final class WorkerThreads: @unchecked Sendable {
       unsafe pthread_cond_signal(jobArrived)
     } else if mayGrow, let error = startThread(), threads == 0 {
       jobs.removeLast()
-      throw IOError(error, "pthread_create")
+      throw error
     }
     return true
   }
@@ -108,7 +107,7 @@ final class WorkerThreads: @unchecked Sendable {
   }
 
   /// Queues a closure, on threads that are never shut down.
-  func submit(_ work: @escaping @Sendable () -> Void) throws(IOError) { _ = try submit(BlockingJob(work)) }
+  func submit(_ work: @escaping @Sendable () -> Void) throws(Errno) { _ = try submit(BlockingJob(work)) }
 
   /// Removes what was cancelled, each time that the queue has doubled: behind a job that hangs it would pile up.
   private func purgeIfLong() {
