@@ -86,11 +86,11 @@ extension CancellationTests {
       }
       return bytes
     },
-    reading("StreamReader+Sequences.next") { reader in
+    reading("StreamReader.next") { reader in
       for try await chunk in reader { return chunk }
       return []
     },
-    reading("StreamReader+Sequences.next (lines)") { reader in
+    reading("StreamReader.next (lines)") { reader in
       for try await line in reader.lines { return octets(line + "\n") }
       return []
     },
