@@ -20,12 +20,26 @@ protocol TaskContext: AnyObject {
 
 /// What a task waits for: it is told when the task is cancelled.
 protocol Cancellable: AnyObject {
+  /// What to call it for those who ask what a task waits for.
+  var awaitedThing: AwaitedThing { get }
   /// - Returns: false when it is too late.
   @discardableResult
   func cancel() -> Bool
 }
 
-extension Waiter: Cancellable {}
+/// What a task waits for.
+package indirect enum AwaitedThing {
+  /// A call of the library's.
+  case call(StaticString)
+  /// The end of another task.
+  case task(any AnyLoopTask)
+  /// The work of a time limit, which itself waits for something, or for what the loop does not know.
+  case limit(EventLoop.Clock.Instant?, AwaitedThing?)
+}
+
+extension Waiter: Cancellable {
+  var awaitedThing: AwaitedThing { .call(method) }
+}
 
 /// The tasks of a loop that have not ended.
 struct TaskRegistry {

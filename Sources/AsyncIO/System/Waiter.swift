@@ -9,11 +9,15 @@ final class Waiter {
     case resumed
   }
 
+  /// The call that waits, for those who ask what a task waits for.
+  let method: StaticString
   private var state = State.idle
   /// Set when the cancellation came before the await did.
   private var wasCancelled = false
   /// Undoes what the await had arranged, when it is cancelled.
   var onCancel: (() -> Void)?
+
+  init(_ method: StaticString = "an uncancellable wait") { self.method = method }
 
   var isSuspended: Bool {
     if case .suspended = state { true } else { false }

@@ -16,19 +16,19 @@ extension EventLoop {
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try checkOpen(method)
     guard let current = NativeTask.current, let context = core.tasks.context(current.identity) else {
-      try await waitAsForeigner(begin)
+      try await waitAsForeigner(method, begin)
       return
     }
     if current.isCancelled { throw CancellationError() }
-    let waiter = Waiter()
+    let waiter = Waiter(method)
     context.awaited = waiter
     defer { context.awaited = nil }
     try await waiter.suspend { begin(waiter) }
   }
 
-  private func waitAsForeigner(_ begin: (Waiter) -> Void) async throws {
+  private func waitAsForeigner(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try Task.checkCancellation()
-    let waiter = Waiter()
+    let waiter = Waiter(method)
     let cancellable = LoopBound(waiter)
     let door = taskExecutor.door
     try await withTaskCancellationHandler {
@@ -89,6 +89,8 @@ private final class CancellationLink: Cancellable {
   private(set) var wasCancelled = false
 
   init(_ task: any Cancellable) { self.task = task }
+
+  var awaitedThing: AwaitedThing { task.awaitedThing }
 
   @discardableResult
   func cancel() -> Bool {

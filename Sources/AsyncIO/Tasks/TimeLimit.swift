@@ -40,6 +40,8 @@ public final class TimeLimit: TaskContext, Cancellable {
   /// The task that the scope is a part of.
   var task: any RunningTask { caller.task }
 
+  var awaitedThing: AwaitedThing { .limit(deadline, awaited?.awaitedThing) }
+
   /// Runs the work, in a native task of its own.
   func run() async {
     guard let body = body.take(), let native = NativeTask.current else {
