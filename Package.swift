@@ -73,10 +73,12 @@ let package = Package(
       name: "AsyncIOProcessPool",
       dependencies: ["AsyncIO", .product(name: "DequeModule", package: "swift-collections")],
       swiftSettings: settings),
+    .target(name: "CAsyncIOTesting"),
     .target(
       name: "AsyncIOTesting",
       dependencies: [
         "AsyncIO",
+        "CAsyncIOTesting",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "HeapModule", package: "swift-collections"),

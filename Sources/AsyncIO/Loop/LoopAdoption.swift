@@ -181,7 +181,7 @@ extension LoopTaskExecutor: SchedulingExecutor {
   func enqueue<C: Clock>(
     _ job: consuming ExecutorJob, after delay: C.Duration, tolerance: C.Duration?, clock: C
   ) {
-    door.enqueue(UnownedJob(job), on: .nobody, deadline: door.deadline(ofSleep: delay.ordinary))
+    door.enqueue(UnownedJob(job), on: .nobody, deadline: door.deadline(after: delay.ordinary))
   }
 }
 

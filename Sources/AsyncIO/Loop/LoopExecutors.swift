@@ -76,11 +76,6 @@ struct JobDoor: Sendable {
     }
   }
 
-  /// The deadline on the loop's clock of a `Task.sleep` of which so much is left.
-  func deadline(ofSleep left: Duration) -> Int64 {
-    deadline(after: core.value.clock.kernel.wholeSleep(ofWhich: left))
-  }
-
   /// The deadline on the loop's clock of a delay that begins now.
   func deadline(after delay: Duration) -> Int64 {
     core.value.clock.now.advanced(by: delay).nanoseconds

@@ -2,19 +2,19 @@
 import Synchronization
 
 /// A value that one thread leaves and another takes, once. Whoever takes it is its only owner.
-package final class HandOver<Value>: Sendable {
+final class HandOver<Value>: Sendable {
   private let content: Mutex<LoopBound<Value>?>
 
   init() { content = Mutex(nil) }
 
-  package init(_ value: sending Value) { content = Mutex(LoopBound(value)) }
+  init(_ value: sending Value) { content = Mutex(LoopBound(value)) }
 
   func put(_ value: sending Value) {
     let value = LoopBound(value)
     content.withLock { $0 = value }
   }
 
-  package func take() -> sending Value? {
+  func take() -> sending Value? {
     let taken = content.withLock { content in
       defer { content = nil }
       return content

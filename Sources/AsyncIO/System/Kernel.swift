@@ -108,17 +108,10 @@ package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
   ///   - method: the call that wants it.
   /// - Returns: false to leave it to a real thread.
   func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool
-
-  /// What a `Task.sleep` was asked for of which so much is left by the real clock.
-  ///
-  /// The standard library counts on its own clock until it hands a sleep to an executor, and where time is not the real one,
-  /// the little that has passed since the call has to be added again.
-  func wholeSleep(ofWhich left: Duration) -> Duration
 }
 
 extension Kernel {
   package func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool { false }
-  package func wholeSleep(ofWhich left: Duration) -> Duration { left }
 }
 
 /// What a file is, and which: the same numbers are the same file.

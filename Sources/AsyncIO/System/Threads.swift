@@ -45,9 +45,9 @@ struct ThreadLocal<Value: AnyObject>: Sendable {
 /// This is where we, not the compiler, vouch for the isolation: the closures that carry one are run by a loop on its
 /// own thread only (a task prefers the loop's executor, a cancellation goes through the loop's queue). What a program can do
 /// against that, by replacing the preference inside a task, the standard library lets it do to any actor's state as well.
-struct LoopBound<Value>: @unchecked Sendable {
-  let value: Value
-  init(_ value: Value) { self.value = value }
+package struct LoopBound<Value>: @unchecked Sendable {
+  package let value: Value
+  package init(_ value: Value) { self.value = value }
 }
 
 /// libdispatch's main queue, where `MainActor` and `DispatchQueue.main` send their work as long as nobody else serves

@@ -44,7 +44,10 @@ extension EventLoop {
   /// - Returns: whether it was, before it had ended.
   func waitForEnd(of task: any Cancellable, _ native: Task<Void, Never>) async -> Bool {
     let link = CancellationLink(task)
-    if let current = NativeTask.current, let caller = core.tasks.context(current.identity) {
+    // A task of another loop of this thread can await one of this loop's, where loops have their turns on one thread.
+    if let current = NativeTask.current,
+      let caller = core.tasks.context(current.identity) ?? EventLoop.running?.core.tasks.context(current.identity)
+    {
       if current.isCancelled { link.cancel() }
       caller.awaited = link
       await native.value

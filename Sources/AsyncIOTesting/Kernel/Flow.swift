@@ -60,7 +60,7 @@ final class Flow {
     outstanding += count
     var sent = 0
     while sent < count {
-      let size = world.share(of: count - sent)
+      let size = min(world.share(of: count - sent), path?.segmentLimit ?? .max)
       put(.bytes([UInt8](copying: bytes.extracting(sent..<sent + size))))
       sent += size
     }

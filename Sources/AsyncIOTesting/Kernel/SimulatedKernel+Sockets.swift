@@ -95,9 +95,19 @@ extension SimulatedKernel {
     try enter(.receive, descriptor)
     let file: OpenFile = try file(descriptor)
     if file is DatagramSocket { return try receiveFrom(descriptor, into: &buffer).count }
-    let count = try connection(descriptor).receive(into: &buffer)
+    let end = try connection(descriptor)
+    mayBreak(end)
+    let count = try end.receive(into: &buffer)
     note(.receive, Int64(descriptor.rawValue), Int64(count))
     return count
+  }
+
+  /// The network may break a stream at any time; that is seen when it is used.
+  private func mayBreak(_ end: StreamEnd) {
+    if host.network?.faults.resets() == true {
+      note(.reset)
+      end.reset()
+    }
   }
 
   func hasUnreadBytes(_ descriptor: FileDescriptor) -> Bool {
@@ -106,7 +116,9 @@ extension SimulatedKernel {
 
   func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
     try enter(.send, descriptor)
-    let count = try connection(descriptor).send(bytes)
+    let end = try connection(descriptor)
+    mayBreak(end)
+    let count = try end.send(bytes)
     note(.send, Int64(descriptor.rawValue), Int64(count))
     return count
   }

@@ -131,31 +131,6 @@ final class SimulatedKernel: Kernel, @unchecked Sendable {
     counter?.drain()
   }
 
-  // MARK: Sleeps of the standard library
-
-  /// When the present turn of the loop began, by the clock that `Task.sleep` counts on.
-  var turnBegin = ContinuousClock.now
-
-  /// A sleep that the program asked for in this turn is longer by at most what the turn has taken so far, and as a rule by
-  /// much less. Programs ask for round numbers: of what it can have been, the roundest is taken.
-  func wholeSleep(ofWhich left: Duration) -> Duration {
-    let left = left.wholeNanoseconds
-    let elapsed = (ContinuousClock.now - turnBegin).wholeNanoseconds
-    let slack = min(elapsed, max(500_000, left / 50))
-    return .nanoseconds(Self.roundest(in: max(1, left)...max(1, left + slack)))
-  }
-
-  /// The last number in the range with as many zeros at its end as any in it has.
-  static func roundest(in range: ClosedRange<Int64>) -> Int64 {
-    var unit: Int64 = 1_000_000_000_000
-    while unit > 1 {
-      let multiple = range.upperBound / unit * unit
-      if multiple >= range.lowerBound { return multiple }
-      unit /= 10
-    }
-    return range.upperBound
-  }
-
   // MARK: Work for threads
 
   func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool {

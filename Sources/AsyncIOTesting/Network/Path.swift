@@ -51,6 +51,9 @@ final class Path {
 
   // MARK: Time
 
+  /// How much of a stream goes into one packet. Where nothing depends on it, any number does.
+  var segmentLimit: Int { conditions.bytesPerSecond == nil ? .max : 1460 }
+
   /// How long a packet takes that is sent now.
   func delay() -> Int64 {
     let (least, most) = (conditions.latency.lowerBound.wholeNanoseconds, conditions.latency.upperBound.wholeNanoseconds)

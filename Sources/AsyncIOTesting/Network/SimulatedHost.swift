@@ -19,6 +19,8 @@ public final class SimulatedHost {
   private var machine: Machine?
   /// Those that have crashed, whose tasks end with the network.
   private(set) var crashed: [Machine] = []
+  /// Told when the host crashes.
+  private var onCrash: [() -> Void] = []
   var refusals = Refusals()
   /// Whether it runs the test itself, which faults leave alone.
   let isDirector: Bool
@@ -69,12 +71,24 @@ public final class SimulatedHost {
   ///   - line: where the call is.
   ///   - body: the program.
   /// - Returns: what the program returns.
-  /// - Throws: what the program throws.
+  /// - Throws: what the program throws; ``SimulationError`` `.crashed` when the host crashes meanwhile.
   public func run<R>(
     name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping (EventLoop) async throws -> R
   ) async throws -> R {
-    try await start(name: name, file: file, line: line, body).value
+    let task = start(name: name, file: file, line: line, body)
+    guard let caller = EventLoop.running, caller !== task.loop else { return try await task.value }
+    let end = Future<Void>(caller)
+    task.whenDone { try? end.setResult(()) }
+    onCrash.append { [name = self.name] in
+      try? end.setError(SimulationError(.crashed, "the host \(name) has crashed"))
+    }
+    do {
+      try await end.value
+    } catch is CancellationError {
+      task.cancel()
+    }
+    return try await task.value
   }
 
   /// Starts a program on the host.
@@ -91,6 +105,14 @@ public final class SimulatedHost {
     return loop.createTask(name: name ?? self.name, file: file, line: line) { try await body(loop) }
   }
 
+  /// Makes a socket of the host, for `sock…` calls and for servers that are given one. (`Socket`'s own initialisers make real
+  /// ones, of which the host knows nothing.)
+  ///
+  /// - Throws: ``IOError`` for `socket`.
+  public func makeSocket(_ family: AddressFamily, _ kind: SocketKind = .stream) throws(IOError) -> Socket {
+    try Socket(family, kind, transportProtocol: 0, kernel: runningMachine.kernel)
+  }
+
   // MARK: Its life
 
   /// Makes loop and kernel.
@@ -99,11 +121,9 @@ public final class SimulatedHost {
     let machine = try Machine(world, kernel, name: name, number: number)
     self.machine = machine
     world.add(machine)
-  }
-
-  /// Has errors that nobody catches collected here.
-  func collectErrors() {
-    loop.setExceptionHandler { [weak self] _, context in self?.reportedErrors.append(context) }
+    if !isDirector {
+      machine.loop.setExceptionHandler { [weak self] _, context in self?.reportedErrors.append(context) }
+    }
   }
 
   /// Takes the host down, as a power cut does: nothing of its programs runs any more, no connection is closed, and nobody is
@@ -117,6 +137,9 @@ public final class SimulatedHost {
     machine.kernel.dropEverything()
     crashed.append(machine)
     self.machine = nil
+    let told = onCrash
+    onCrash.removeAll()
+    for callback in told { callback() }
   }
 
   /// Starts the host again after ``crash()``, with a fresh loop: nothing is left of what ran before, and who sends
@@ -126,7 +149,6 @@ public final class SimulatedHost {
   public func restart() throws {
     guard machine == nil else { return }
     try boot()
-    collectErrors()
     network?.hostIsUp(self)
   }
 
@@ -164,5 +186,6 @@ public final class SimulatedHost {
     }
     crashed.removeAll()
     machine = nil
+    onCrash.removeAll()
   }
 }

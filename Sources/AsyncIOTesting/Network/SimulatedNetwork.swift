@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import AsyncIO
+public import AsyncIO
 
 /// A network in memory: hosts, each with a loop, and the ways between them.
 ///
@@ -16,6 +16,8 @@ public final class SimulatedNetwork {
   public private(set) var hosts: [SimulatedHost] = []
   /// The one that runs the test.
   let director: SimulatedHost
+  /// Told the fingerprint and the faults of the run when that is over.
+  var onEnd: ((UInt64, [Int]) -> Void)?
   private var paths: [PathKey: Path] = [:]
   private var names: [String: NameEntry] = [:]
 
@@ -83,6 +85,10 @@ public final class SimulatedNetwork {
     do { try host.boot() } catch { misuse("SimulatedNetwork.host: the system has no memory for a loop: \(error)") }
     return host
   }
+
+  /// The loop that runs the test itself. It is on no host, and so reaches none; it is there to let time pass:
+  /// `try await network.loop.sleep(for: .seconds(1))`.
+  public var loop: EventLoop { director.loop }
 
   func host(at address: SocketAddress) -> SimulatedHost? { hosts.first { $0.has(address) } }
 
@@ -177,6 +183,15 @@ public final class SimulatedNetwork {
 
   /// A fingerprint of everything that has happened so far: two runs with the same one have been the same.
   public var fingerprint: UInt64 { world.trace.fingerprint }
+
+  /// How many of the last events ``trace`` keeps; none from the start, since that takes time.
+  public var traceLimit: Int {
+    get { world.trace.lineLimit }
+    set { world.trace.lineLimit = newValue }
+  }
+
+  /// The last events, one a line: when, on which host, which system call, on which descriptor, and what it answered.
+  public var trace: [String] { world.trace.text }
 
   /// How much time has passed in the network since its beginning.
   public var time: Duration { .nanoseconds(world.now) }

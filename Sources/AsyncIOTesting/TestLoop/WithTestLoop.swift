@@ -22,12 +22,10 @@ public import AsyncIO
 public func withTestLoop<R: Sendable>(
   file: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping (EventLoop) async throws -> R
 ) async throws -> R {
-  let body = HandOver(body)
-  return try await EventLoop.onThreadOfItsOwn { onStart in
+  try await TestRun.onThread {
     let network = try SimulatedNetwork(seed: 0, explores: false, isolated: false)
-    let host = network.director
-    host.loop.debug = true
-    guard let body = body.take() else { misuse("a test was taken by two threads") }
-    return try TestRun(network: network, isStrict: true, file: file, line: line).run(onStart: onStart, body)
+    let loop = network.director.loop
+    loop.debug = true
+    return TestRun(network, isStrict: true, file, line) { try await body(loop) }
   }
 }

@@ -34,8 +34,7 @@ final class Machine {
 
   /// Runs one iteration of the loop.
   func turn() throws {
-    world.trace.note(world.now, number, .turn, 0, 0, "")
-    kernel.turnBegin = .now
+    kernel.note(.turn)
     do { try loop.runOnce() } catch {
       throw SimulationError(.failure, "the loop of \(name) failed: \(error)")
     }

@@ -9,9 +9,11 @@ enum RealThreads {
   private static let patience = Duration.milliseconds(20)
 
   /// Whether a machine that waits for such a thread has got an answer.
-  static func mayAnswer(_ machines: [Machine]) -> Bool {
+  static func mayAnswer(_ machines: [Machine], _ now: Int64) -> Bool {
     let waiting = machines.filter { $0.loop.foreignWaits > 0 }
     if waiting.isEmpty { return false }
+    StandardClocks.showRealTime()
+    defer { StandardClocks.show(now) }
     let pause = DispatchSemaphore(value: 0)
     let end = ContinuousClock.now + patience
     while ContinuousClock.now < end {

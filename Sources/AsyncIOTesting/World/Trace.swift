@@ -2,7 +2,7 @@
 
 /// What can happen in a run.
 enum TraceEvent: UInt8 {
-  case time, turn, ready, refusal
+  case time, turn, ready, refusal, reset
   case socket, bind, listen, connect, accept, shutdown, close
   case receive, send, read, write, recvfrom, recvmmsg, sendto
 }
@@ -15,7 +15,12 @@ struct Trace {
   private(set) var fingerprint: UInt64 = 0xcbf2_9ce4_8422_2325
   private(set) var eventCount = 0
   /// How many lines of text to keep; zero for none, which saves making them.
-  var lineLimit = 0
+  var lineLimit = 0 {
+    didSet {
+      lines = []
+      oldest = 0
+    }
+  }
   private var lines: [String] = []
   /// Where the oldest line stands once there are as many as are kept.
   private var oldest = 0

@@ -116,7 +116,7 @@ final class World {
       for callback in callbacks { callback() }
       return true
     }
-    if RealThreads.mayAnswer(machines) { return true }
+    if RealThreads.mayAnswer(machines, now) { return true }
     let next = nextMoment()
     if tellNothingIsLeft(until: next) { return true }
     guard let next, next <= end else { return false }
@@ -185,7 +185,8 @@ final class World {
   private func move(to time: Int64) {
     turnsAtThisMoment = 0
     clock.set(max(now, time))
-    trace.note(now, 0, .time, now, 0, "")
+    StandardClocks.show(now)
+    trace.note(now, 0, .time, now, 0, "\(Duration.nanoseconds(now))")
   }
 
   /// Drops what has not happened.

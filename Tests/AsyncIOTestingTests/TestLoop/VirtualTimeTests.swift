@@ -36,10 +36,23 @@ import Testing
       let begin = loop.time
       try await Task.sleep(for: .seconds(7))
       let first = begin.duration(to: loop.time)
-      try await Task.sleep(nanoseconds: 12_500_000)
+      try await Task.sleep(nanoseconds: 5)
       return [first, begin.duration(to: loop.time)]
     }
-    #expect(slept == [.seconds(7), .milliseconds(7012) + .microseconds(500)])
+    #expect(slept == [.seconds(7), .seconds(7) + .nanoseconds(5)])
+  }
+
+  @Test("What a program measures by the standard library's clocks is the loop's time, and real time outside")
+  func standardClocks() async throws {
+    let before = ContinuousClock.now
+    try await withTestLoop { loop in
+      let (continuous, suspending) = (ContinuousClock.now, SuspendingClock.now)
+      try await loop.sleep(for: .seconds(86_400))
+      #expect(ContinuousClock.now - continuous == .seconds(86_400))
+      #expect(SuspendingClock.now - suspending == .seconds(86_400))
+    }
+    let taken = ContinuousClock.now - before
+    #expect(taken > .zero && taken < .seconds(60))
   }
 
   @Test("A time limit ends what takes longer, at its moment")
