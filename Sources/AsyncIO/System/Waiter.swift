@@ -17,7 +17,7 @@ final class Waiter {
   /// Undoes what the await had arranged, when it is cancelled.
   var onCancel: (() -> Void)?
 
-  init(_ method: StaticString = "an uncancellable wait") { self.method = method }
+  init(_ method: StaticString) { self.method = method }
 
   var isSuspended: Bool {
     if case .suspended = state { true } else { false }

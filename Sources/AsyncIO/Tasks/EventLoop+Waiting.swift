@@ -26,6 +26,15 @@ extension EventLoop {
     try await waiter.suspend { begin(waiter) }
   }
 
+  /// The same in a task that no cancellation is to keep from what it waits for.
+  func waitRegardless(_ begin: (Waiter) -> Void) async {
+    let waiter = Waiter("a wait that cannot be cancelled")
+    let context = NativeTask.current.flatMap { core.tasks.context($0.identity) }
+    context?.awaited = UncancellableWait(waiter)
+    defer { context?.awaited = nil }
+    try? await waiter.suspend { begin(waiter) }
+  }
+
   private func waitAsForeigner(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     try Task.checkCancellation()
     let waiter = Waiter(method)
@@ -84,6 +93,17 @@ extension EventLoop {
     }
     try socket.checkAfterWait(method)
   }
+}
+
+/// Is there for those who ask what a task waits for, and leaves the wait alone when the task is cancelled.
+private final class UncancellableWait: Cancellable {
+  private let waiter: Waiter
+
+  init(_ waiter: Waiter) { self.waiter = waiter }
+
+  var awaitedThing: AwaitedThing { waiter.awaitedThing }
+
+  func cancel() -> Bool { false }
 }
 
 /// Passes the cancellation of a task on to one that it awaits, and remembers it.

@@ -18,6 +18,7 @@ final class World {
   private var nextSequence: UInt64 = 0
   /// Those whose loops have turns, in the order in which they came.
   private(set) var machines: [Machine] = []
+  private var realThreads = RealThreads()
   /// Who had the last turn, where no choice is drawn.
   private var lastTurn = 0
   /// Who waits until nothing is left to do at the present moment.
@@ -116,7 +117,7 @@ final class World {
       for callback in callbacks { callback() }
       return true
     }
-    if RealThreads.mayAnswer(machines, now) { return true }
+    if realThreads.mayAnswer(machines, now) { return true }
     let next = nextMoment()
     if tellNothingIsLeft(until: next) { return true }
     guard let next, next <= end else { return false }
