@@ -42,6 +42,7 @@ let package = Package(
     .library(name: "AsyncIO", targets: ["AsyncIO"]),
     .library(name: "AsyncIOTLS", targets: ["AsyncIOTLS"]),
     .library(name: "AsyncIOProcessPool", targets: ["AsyncIOProcessPool"]),
+    .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
@@ -72,6 +73,17 @@ let package = Package(
       name: "AsyncIOProcessPool",
       dependencies: ["AsyncIO", .product(name: "DequeModule", package: "swift-collections")],
       swiftSettings: settings),
+    .target(name: "CAsyncIOTesting"),
+    .target(
+      name: "AsyncIOTesting",
+      dependencies: [
+        "AsyncIO",
+        "CAsyncIOTesting",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: settings),
     // Programs and modules that tests run, or are compiled with.
     .executableTarget(
       name: "MainThreadProbe", dependencies: ["AsyncIO", "MainActorModule"], path: "Tests/Fixtures/MainThreadProbe",
@@ -100,6 +112,15 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       resources: [.copy("Fixtures")],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "AsyncIOTestingTests",
+      dependencies: [
+        "AsyncIO",
+        "AsyncIOTesting",
+        "AsyncIOTLS",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: testSettings),
     .example("hello-world"),
     .example("display-date"),

@@ -22,6 +22,8 @@ final class Waiter: Cancellable {
     case resumed
   }
 
+  /// The call that waits, for those who ask what a task waits for.
+  private(set) var method: StaticString
   private var state = State.idle
   /// Set when the task was cancelled, be it before the await began.
   private(set) var wasCancelled = false
@@ -31,16 +33,24 @@ final class Waiter: Cancellable {
   var onCancel: (() -> Void)?
   var timerSlot: Int?
 
+  init(_ method: StaticString) { self.method = method }
+
   var isSuspended: Bool {
     if case .suspended = state { true } else { false }
   }
 
   /// Suspends the calling task. `begin` arranges for the resumption, and may resume at once.
   ///
+  /// - Parameters:
+  ///   - owner: who waits, and has to know for what.
+  ///   - awaited: what the owner cancels, if that is not the waiter itself.
+  ///
   /// The end of the wait is noted by whoever resumes it: each instruction that a task has to execute behind its suspension, in
   /// each function on its way back, costs it a visit to the runtime first, to see whether it is on the right executor.
   @inline(__always)
-  func suspend(for owner: (any Awaiting)?, _ begin: () -> Void) async throws {
+  func suspend(
+    for owner: (any Awaiting)?, as awaited: (any Cancellable)? = nil, _ begin: () -> Void
+  ) async throws {
     // This variant of the standard library's function stays on the executor of its caller. The usual one first asks the
     // runtime for the executor that it is on already.
     //
@@ -52,7 +62,7 @@ final class Waiter: Cancellable {
         unsafe continuation.resume(throwing: CancellationError())
       } else {
         unsafe state = .suspended(continuation)
-        owner?.awaited = self
+        owner?.awaited = awaited ?? self
         self.owner = owner
         begin()
       }
@@ -61,7 +71,8 @@ final class Waiter: Cancellable {
 
   /// Makes it as good as new, for another wait. Not while it is suspended, nor for a task from elsewhere, whose cancellation
   /// may still be on its way.
-  func reuse() {
+  func reuse(for method: StaticString) {
+    self.method = method
     state = .idle
     wasCancelled = false
   }

@@ -26,14 +26,36 @@ extension EventLoop {
 
   /// The loop itself. One iteration: wait for something to happen, hand out what did, run what is ready.
   private func runUntilStopped() throws(EventLoopError) {
-    repeat {
-      core.admitMessages()
-      try poll()
-      deliverEvents()
-      core.queueDueTimers()
-      runReady()
-    } while !core.ready.takeStop()
+    repeat { try iterate() } while !core.ready.takeStop()
   }
+
+  private func iterate() throws(EventLoopError) {
+    core.admitMessages()
+    try poll()
+    deliverEvents()
+    core.queueDueTimers()
+    runReady()
+  }
+
+  /// Runs one iteration as the thread's loop, for whoever gives several loops of a thread their turns. It waits for nothing
+  /// where the poller does not.
+  package func runOnce() throws(EventLoopError) {
+    core.mailbox.setRunner(.current)
+    EventLoop.runningLoop.value = self
+    defer {
+      EventLoop.runningLoop.value = nil
+      core.mailbox.setRunner(nil)
+    }
+    try iterate()
+    // Whoever gives the turns decides about the end.
+    _ = core.ready.takeStop()
+  }
+
+  /// Whether an iteration would find something to run without hearing of a descriptor, or of time that passes.
+  package var hasWork: Bool { !core.ready.isEmpty || core.mailbox.mayHaveMessages }
+
+  /// When the earliest timer is due, on the loop's clock; nil without one.
+  package var nextDeadline: Clock.Instant? { core.nextDeadline().map(Clock.Instant.init) }
 
   /// Waits until something is ready, and not at all when something is.
   private func poll() throws(EventLoopError) {

@@ -110,7 +110,7 @@ public final class EventLoop {
 
   /// The loop that runs on this thread. It must not be handed to a program as it is: to the compiler it would look like
   /// something that may go to any thread.
-  static var running: EventLoop? { runningLoop.value }
+  package static var running: EventLoop? { runningLoop.value }
 
   static let runningLoop = ThreadLocal<EventLoop>()
 

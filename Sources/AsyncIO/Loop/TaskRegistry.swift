@@ -16,6 +16,30 @@ protocol TaskContext: Awaiting {
   var task: any RunningTask { get }
 }
 
+/// What a task waits for.
+package indirect enum AwaitedThing {
+  /// A call of the library's.
+  case call(StaticString)
+  /// The end of another task.
+  case task(any AnyLoopTask)
+  /// The work of a time limit, which itself waits for something, or for what the loop does not know.
+  case limit(EventLoop.Clock.Instant?, AwaitedThing?)
+}
+
+/// What a task waits for, as those see it who ask.
+protocol DescribedAwait: Cancellable {
+  var awaitedThing: AwaitedThing { get }
+}
+
+extension Awaiting {
+  /// What it waits for; nil also for what the loop does not know.
+  var whatIsAwaited: AwaitedThing? { (awaited as? any DescribedAwait)?.awaitedThing }
+}
+
+extension Waiter: DescribedAwait {
+  var awaitedThing: AwaitedThing { .call(method) }
+}
+
 /// The tasks of a loop that have not ended.
 struct TaskRegistry {
   private var tasks: [(any RunningTask)?] = []

@@ -76,9 +76,14 @@ struct TimerQueue {
     return remove(at: 0)
   }
 
+  /// Everything that is left, the earliest first.
+  var all: [(entry: Entry, deadline: Int64)] {
+    heap.sorted(by: <).compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
+  }
+
   /// Takes everything that is left.
   mutating func removeAll() -> [(entry: Entry, deadline: Int64)] {
-    let left = heap.sorted(by: <).compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
+    let left = all
     self = TimerQueue()
     return left
   }

@@ -154,11 +154,11 @@ public final class StreamReader {
     // While the transport is paused no more would come.
     resumeTransport()
     if let owner = try loop.ownerOfWait(method) {
-      let waiter = spareWaiter.take() ?? Waiter()
+      let waiter = spareWaiter.take() ?? Waiter(method)
+      waiter.reuse(for: method)
       self.waiter = waiter
       try await waiter.suspend(for: owner) {}
       self.waiter = nil
-      waiter.reuse()
       spareWaiter = waiter
     } else {
       try await waitForDataAsForeigner(method)
@@ -168,7 +168,7 @@ public final class StreamReader {
   /// The same for a task that is not the loop's own. Other code may run before it is suspended.
   private func waitForDataAsForeigner(_ method: StaticString) async throws {
     let seen = arrivals
-    let waiter = Waiter()
+    let waiter = Waiter(method)
     try await loop.suspendForeigner(waiter) {
       if isAwaited {
         waiter.resume(.failure(anotherTaskWaits(method)))

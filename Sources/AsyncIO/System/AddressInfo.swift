@@ -162,6 +162,12 @@ public struct NameInfo: Hashable, Sendable {
   /// The service's name, or its port.
   public var service: String
 
+  /// An answer that is known already.
+  package init(host: String, service: String) {
+    self.host = host
+    self.service = service
+  }
+
   /// Asks the platform's resolver, however long that takes.
   init(of address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) {
     // The lengths that the resolver's manual names.

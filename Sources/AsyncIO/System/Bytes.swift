@@ -31,7 +31,7 @@ extension MutableSpan<UInt8> {
   /// Copies bytes to the span's start, as many as fit.
   ///
   /// - Returns: how many that were.
-  mutating func copyPrefix(of bytes: Span<UInt8>) -> Int {
+  package mutating func copyPrefix(of bytes: Span<UInt8>) -> Int {
     let count = Swift.min(self.count, bytes.count)
     unsafe withUnsafeMutableBytes { target in
       unsafe bytes.withUnsafeBytes { source in

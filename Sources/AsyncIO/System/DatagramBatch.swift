@@ -72,6 +72,26 @@ import SystemPackage
     count = try unsafe call(messages, min(limit, capacity))
   }
 
+  /// Fills the batch from a queue of datagrams that did not come by a system call: takes as many as one call would receive.
+  package func fill(from take: (Int) -> [(bytes: [UInt8], sender: SocketAddress)]) {
+    let datagrams = take(min(limit, capacity))
+    for (index, datagram) in datagrams.enumerated() {
+      let stored = min(datagram.bytes.count, datagramSize)
+      let buffer = unsafe UnsafeMutableRawPointer(bytes + index * stride)
+      // The buffer has room for `datagramSize` bytes, the address's for every kind of address.
+      unsafe datagram.bytes.withUnsafeBytes {
+        if let source = $0.baseAddress { unsafe buffer.copyMemory(from: source, byteCount: stored) }
+      }
+      unsafe datagram.sender.withPlatformAddress { address, length in
+        unsafe UnsafeMutableRawPointer(addresses + index).copyMemory(from: address, byteCount: Int(length))
+        unsafe messages[index].header.msg_namelen = length
+      }
+      unsafe messages[index].length = UInt32(stored)
+      unsafe messages[index].header.msg_flags = datagram.bytes.count > datagramSize ? Int32(MSG_TRUNC) : 0
+    }
+    count = datagrams.count
+  }
+
   /// Who sent a datagram of the last call.
   package func sender(_ index: Int) -> SocketAddress {
     require(index < count, "the batch has no datagram \(index)")

@@ -7,7 +7,7 @@ package enum Environment {
   package static var processorCount: Int { Int(casyncio_processor_count()) }
 
   /// An environment variable's text; nil when there is none.
-  static func value(_ name: String) -> String? {
+  package static func value(_ name: String) -> String? {
     // The text is copied before anybody could change it.
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }

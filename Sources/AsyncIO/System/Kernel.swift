@@ -100,6 +100,18 @@ package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
   func lookUp(_ query: AddressQuery) throws(ResolutionError) -> [AddressInfo]
   /// Blocks until the address is looked up.
   func lookUpName(_ address: SocketAddress, _ flags: NameInfoFlags) throws(ResolutionError) -> NameInfo
+
+  /// Takes over work that would block a thread, where time is not the real one.
+  ///
+  /// - Parameters:
+  ///   - job: the work, to be run or cancelled later.
+  ///   - method: the call that wants it.
+  /// - Returns: false to leave it to a real thread.
+  func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool
+}
+
+extension Kernel {
+  package func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool { false }
 }
 
 /// What a file is, and which: the same numbers are the same file.
@@ -107,6 +119,12 @@ package struct FileStatus: Hashable, Sendable {
   package var isSocket: Bool
   package var device: UInt64
   package var inode: UInt64
+
+  package init(isSocket: Bool, device: UInt64, inode: UInt64) {
+    self.isSocket = isSocket
+    self.device = device
+    self.inode = inode
+  }
 }
 
 /// What became of something that was sent, as routers and the peer's machine told afterwards.

@@ -94,7 +94,7 @@ public struct SocketAddress: Hashable, Sendable {
   }
 
   /// The address of a unix socket that is bound to none.
-  static let unnamed = SocketAddress(.unix([]))
+  package static let unnamed = SocketAddress(.unix([]))
 
   /// The family that the address belongs to.
   public var family: AddressFamily {

@@ -96,6 +96,7 @@ extension EventLoop {
       }
       // The executor alone holds the job. One that it drops is released by that, and so cancelled, which wakes the waiter.
       waiter.onCancel = { [weak job] in _ = job?.cancel() }
+      if kernel.takeOver(job, for: method) { return }
       do { try executor.submit(job) } catch { waiter.resume(.failure(error)) }
     }
     guard let result = exchange.result.take() else {

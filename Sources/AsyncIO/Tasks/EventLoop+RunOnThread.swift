@@ -17,13 +17,22 @@ extension EventLoop {
   public static func runOnThread<R: Sendable>(
     _ configuration: Configuration = Configuration(), _ body: sending @escaping (EventLoop) async throws -> R
   ) async throws -> R {
-    let state = RemoteRun<R>()
     let body = HandOver(body)
+    return try await onThreadOfItsOwn { onStart in try runHere(configuration, onStart, body) }
+  }
+
+  /// Runs a program that blocks its thread on a thread of its own, and awaits its end.
+  ///
+  /// - Parameter program: is handed what it has to call once it can be cancelled: with how, from any thread.
+  package static func onThreadOfItsOwn<R: Sendable>(
+    _ program: @escaping @Sendable (_ onStart: (@escaping @Sendable () -> Void) -> Void) throws -> R
+  ) async throws -> R {
+    let state = RemoteRun<R>()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         state.begin(continuation)
         do {
-          try loopThreads.submit { state.finish(Result { try runHere(configuration, state, body) }) }
+          try loopThreads.submit { state.finish(Result { try program { state.started(cancel: $0) } }) }
         } catch {
           state.finish(.failure(error))
         }
@@ -34,7 +43,8 @@ extension EventLoop {
   }
 
   private static func runHere<R>(
-    _ configuration: Configuration, _ state: RemoteRun<R>, _ body: HandOver<(EventLoop) async throws -> R>
+    _ configuration: Configuration, _ onStart: (@escaping @Sendable () -> Void) -> Void,
+    _ body: HandOver<(EventLoop) async throws -> R>
   ) throws -> R {
     guard let body = body.take() else { misuse("a program was taken by two threads") }
     let loop = try EventLoop()
@@ -43,7 +53,7 @@ extension EventLoop {
       executorShutdownTimeout: configuration.executorShutdownTimeout,
       onStart: { main in
         let main = main.remote
-        state.started { main.cancel() }
+        onStart { main.cancel() }
       }, body)
   }
 }

@@ -15,12 +15,19 @@ extension EventLoop {
   @inline(__always)
   func wait(_ method: StaticString, _ begin: (Waiter) -> Void) async throws {
     let owner = try ownerOfWait(method)
-    let waiter = Waiter()
+    let waiter = Waiter(method)
     if let owner {
       try await waiter.suspend(for: owner) { begin(waiter) }
     } else {
       try await suspendForeigner(waiter) { begin(waiter) }
     }
+  }
+
+  /// The same in a task that no cancellation is to keep from what it waits for.
+  func waitRegardless(_ begin: (Waiter) -> Void) async {
+    let waiter = Waiter("a wait that cannot be cancelled")
+    let owner = NativeTask.current.flatMap { core.tasks.context($0.identity) }
+    try? await waiter.suspend(for: owner, as: owner.map { _ in UncancellableWait(waiter) }) { begin(waiter) }
   }
 
   /// Who is going to wait, since it calls this: a task of the loop's or a part of one, which passes a cancellation on by itself;
@@ -49,9 +56,12 @@ extension EventLoop {
   /// Suspends the calling task until the other one has ended, which is cancelled when the caller is.
   ///
   /// - Returns: whether it was, before it had ended.
-  func waitForEnd(of task: any Cancellable, _ native: Task<Void, Never>) async -> Bool {
+  func waitForEnd(of task: any DescribedAwait, _ native: Task<Void, Never>) async -> Bool {
     let link = CancellationLink(task)
-    if let current = NativeTask.current, let caller = core.tasks.context(current.identity) {
+    // A task of another loop of this thread can await one of this loop's, where loops have their turns on one thread.
+    if let current = NativeTask.current,
+      let caller = core.tasks.context(current.identity) ?? EventLoop.running?.core.tasks.context(current.identity)
+    {
       if current.isCancelled { link.cancel() }
       caller.awaited = link
       await native.value
@@ -94,12 +104,25 @@ extension Waiter: Wakeable {
   func wake() { resume() }
 }
 
+/// Is there for those who ask what a task waits for, and leaves the wait alone when the task is cancelled.
+private final class UncancellableWait: DescribedAwait {
+  private let waiter: Waiter
+
+  init(_ waiter: Waiter) { self.waiter = waiter }
+
+  var awaitedThing: AwaitedThing { waiter.awaitedThing }
+
+  func cancel() -> Bool { false }
+}
+
 /// Passes the cancellation of a task on to one that it awaits, and remembers it.
-private final class CancellationLink: Cancellable {
-  private let task: any Cancellable
+private final class CancellationLink: DescribedAwait {
+  private let task: any DescribedAwait
   private(set) var wasCancelled = false
 
-  init(_ task: any Cancellable) { self.task = task }
+  init(_ task: any DescribedAwait) { self.task = task }
+
+  var awaitedThing: AwaitedThing { task.awaitedThing }
 
   @discardableResult
   func cancel() -> Bool {

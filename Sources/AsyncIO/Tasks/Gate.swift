@@ -54,8 +54,7 @@ final class TicketGate<Ticket> {
 
   /// The same for a task that no cancellation is to keep from what it waits for.
   func waitRegardless(_ ticket: Ticket, unless isOpen: () -> Bool) async {
-    let waiter = Waiter()
-    try? await waiter.suspend(for: nil) {
+    await loop.waitRegardless { waiter in
       if isOpen() { waiter.resume() } else { append(waiter, ticket) }
     }
   }

@@ -9,7 +9,7 @@
 /// Awaiting its ``Future/value`` makes the awaiting task responsible for it: cancelling that one cancels this one, and waits
 /// for its end. ``EventLoop/shield(_:)`` stops that. An error that nobody asks for goes to the exception handler once the task
 /// is released.
-public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask, Cancellable {
+public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask, DescribedAwait {
   /// The name that it was given. asyncio's `get_name`.
   public let name: String?
   /// Its work, until it begins.
@@ -23,6 +23,9 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   var task: any RunningTask { self }
   /// What it waits for; nil while it does not, or waits for something of somebody else's.
   var awaited: (any Cancellable)?
+  var awaitedThing: AwaitedThing { .task(self) }
+  /// Whether it passes a cancellation on at this moment.
+  private var isInterrupting = false
   /// Told at once when it has ended, by whoever is responsible for it.
   var onEnd: (() -> Void)?
 
@@ -68,7 +71,13 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   func discard() { body = nil }
 
   /// Has what it waits for end. Its native task was cancelled before, so that no other wait begins.
-  func interrupt() { awaited?.cancel() }
+  func interrupt() {
+    // Tasks may await one another in a circle, around which the cancellation goes once.
+    guard !isInterrupting else { return }
+    isInterrupting = true
+    defer { isInterrupting = false }
+    awaited?.cancel()
+  }
 
   // MARK: Its future
 

@@ -12,7 +12,7 @@ public struct TimeoutError: Error, Equatable, CustomStringConvertible {
 /// A time limit of a scope, which may be moved. asyncio's `Timeout`.
 ///
 /// It comes from ``EventLoop/withTimeout(_:file:line:_:)-(_,_,_,(TimeLimit)->R)``, and belongs to its loop's thread.
-public final class TimeLimit: TaskContext, Cancellable, Wakeable {
+public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
   private let loop: EventLoop
   /// What opened the scope, and waits for its end.
   private let caller: any TaskContext
@@ -39,6 +39,8 @@ public final class TimeLimit: TaskContext, Cancellable, Wakeable {
 
   /// The task that the scope is a part of.
   var task: any RunningTask { caller.task }
+
+  var awaitedThing: AwaitedThing { .limit(deadline, whatIsAwaited) }
 
   /// Runs the work, in a native task of its own.
   func run() async {

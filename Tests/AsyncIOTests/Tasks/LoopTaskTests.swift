@@ -333,6 +333,23 @@ import Testing
     }
     #expect(released)
   }
+
+  @Test("a cancellation goes once round tasks that await one another in a circle")
+  func circle() throws {
+    try withLoop { loop, _ in
+      let other = Future<LoopTask<Void>>(loop)
+      let second = loop.createTask { try await other.value.value }
+      let first = loop.createTask { try await second.value }
+      try other.setResult(first)
+      for _ in 0..<5 {
+        loop.stop()
+        try loop.runForever()
+      }
+      // Neither can end before the other has. What counts is that the call comes back.
+      #expect(first.cancel())
+      #expect(!first.isDone && !second.isDone)
+    }
+  }
 }
 
 extension Result {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A task, and what it waits for at the moment.
+package struct TaskState {
+  package let task: any AnyLoopTask
+  /// Nil while it runs or is about to, and while it waits for what the loop does not know of: another executor, or a child
+  /// of its own.
+  package let awaited: AwaitedThing?
+}
+
+/// A timer that has not come up.
+package struct TimerState {
+  package let deadline: EventLoop.Clock.Instant
+  /// Where it was set; of callbacks in debug mode only, and never of a `Task.sleep`.
+  package let callSite: CallSite?
+  package let isTaskSleep: Bool
+}
+
+/// What the loop has under way: for tests, which must leave nothing behind, and for whoever asks why nothing happens.
+extension EventLoop {
+  /// The tasks that have not ended.
+  package var taskStates: [TaskState] {
+    core.tasks.running.map { TaskState(task: $0, awaited: $0.whatIsAwaited) }
+  }
+
+  /// The timers that have not come up, the earliest first.
+  package var timerStates: [TimerState] {
+    core.timers.all.map { entry, deadline in
+      let deadline = Clock.Instant(nanoseconds: deadline)
+      switch entry {
+      case .callback(let handle):
+        return TimerState(deadline: deadline, callSite: handle.callSite, isTaskSleep: false)
+      case .wakeUp: return TimerState(deadline: deadline, callSite: nil, isTaskSleep: false)
+      case .job: return TimerState(deadline: deadline, callSite: nil, isTaskSleep: true)
+      }
+    }
+  }
+
+  /// How many tasks wait for what the loop does not know of, but for those that sleep by `Task.sleep` as far as that can
+  /// be told.
+  package var foreignWaits: Int {
+    let sleeping = core.timers.all.count { if case .job = $0.entry { true } else { false } }
+    return max(0, core.tasks.running.count { $0.awaited == nil } - sleeping)
+  }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import AsyncIO
+import AsyncIOTesting
+
+extension SimulatedHost {
+  /// Serves connections by sending back what arrives, until the test is over.
+  func startEchoServer(port: Int = 7) {
+    start { loop in
+      let server = try await loop.startServer(port: port) { reader, writer in
+        for try await chunk in reader { try await writer.send(chunk) }
+      }
+      try await server.serveForever()
+    }
+  }
+}
+
+extension EventLoop {
+  /// Sends bytes to an echo server, and returns what comes back until the server's end.
+  func exchange(_ bytes: [UInt8], with host: String, port: Int = 7) async throws -> [UInt8] {
+    let (reader, writer) = try await openConnection(host: host, port: port)
+    let sender = createTask {
+      try await writer.send(bytes)
+      writer.writeEOF()
+    }
+    let answer = try await reader.read(-1)
+    try await sender.value
+    writer.close()
+    try await writer.waitClosed()
+    return answer
+  }
+}
+
+/// So many bytes that tell where they stand.
+func pattern(_ count: Int) -> [UInt8] {
+  // Cut from a longer one, since it takes a while to make one.
+  if count <= longPattern.count { return Array(longPattern[..<count]) }
+  var bytes = longPattern
+  while bytes.count < count { bytes += longPattern }
+  return Array(bytes[..<count])
+}
+
+private let longPattern: [UInt8] = (0..<100_003).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
