@@ -86,6 +86,9 @@ let package = Package(
       swiftSettings: settings),
     // Programs and modules that tests run, or are compiled with.
     .executableTarget(
+      name: "cost-probe", dependencies: ["AsyncIO"], path: "Tests/Fixtures/CostProbe",
+      swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault"), .treatAllWarnings(as: .error)]),
+    .executableTarget(
       name: "MainThreadProbe", dependencies: ["AsyncIO", "MainActorModule"], path: "Tests/Fixtures/MainThreadProbe",
       swiftSettings: testSettings),
     .target(
@@ -123,6 +126,7 @@ let package = Package(
       ],
       swiftSettings: testSettings),
     .example("hello-world"),
+    .example("http-server"),
     .example("display-date"),
     .example("watch-descriptor"),
     .example("echo-server", argumentParser: true, tls: true),

@@ -34,6 +34,7 @@ let package = Package(
     .executable(name: "callsoon-bench", targets: ["CallSoon"]),
     .executable(name: "nio-echo", targets: ["NIOEcho"]),
     .executable(name: "nio-execute", targets: ["NIOExecute"]),
+    .executable(name: "nio-http", targets: ["NIOHTTP"]),
   ],
   dependencies: [
     .package(name: "swift-asyncio", path: ".."),
@@ -68,6 +69,9 @@ let package = Package(
     .executableTarget(name: "Spawn", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
     .executableTarget(
       name: "NIOEcho", dependencies: nio + [.product(name: "NIOSSL", package: "swift-nio-ssl"), argumentParser],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "NIOHTTP", dependencies: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), argumentParser],
       swiftSettings: settings),
     .executableTarget(name: "NIOExecute", dependencies: nio + [argumentParser, "Measuring"], swiftSettings: settings),
   ],

@@ -321,11 +321,12 @@ public final class StreamReader {
   /// more would be called again at once.
   ///
   /// - Parameters:
-  ///   - count: how many bytes there have to be, at least one; fewer are lent at the end of the stream.
+  ///   - count: how many bytes there have to be, at least one.
   ///   - body: gets the bytes and answers how many of the first it has taken. The others stay, and are lent again with what
   ///     comes behind them.
   /// - Returns: false, without a call of the closure, when the stream has ended and nothing is left.
-  /// - Throws: what the closure throws, and then nothing is taken; and as ``read(_:)``.
+  /// - Throws: what the closure throws, and then nothing is taken; ``IncompleteReadError`` with what there was, when the stream
+  ///   ends before there are as many; and as ``read(_:)``.
   @inlinable
   @discardableResult
   public func withBytes(atLeast count: Int = 1, _ body: (Span<UInt8>) throws -> Int) async throws -> Bool {
@@ -340,10 +341,9 @@ public final class StreamReader {
     try checkCanRead("StreamReader.withBytes")
     if buffer.count < Swift.max(1, count) {
       guard hasEnded else { return nil }
-      if buffer.isEmpty {
-        if let cutOff { throw cutOff }
-        return false
-      }
+      if let cutOff { throw cutOff }
+      if buffer.isEmpty { return false }
+      throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
     }
     // The closure may feed the reader or read from it, and sees what was there when it was called.
     let lent = buffer

@@ -25,6 +25,7 @@ import Testing
     Lasting(name: "echo-server", arguments: ["--port", "0"], ready: "listening on"),
     Lasting(name: "echo-server", arguments: ["--port", "0", "--style", "callbacks"], ready: "listening on"),
     Lasting(name: "echo-server", arguments: ["--port", "0", "--udp"], ready: "listening on"),
+    Lasting(name: "http-server", ready: "listening on"),
     Lasting(name: "udp-echo-server", arguments: ["0"], ready: "serving on"),
     Lasting(
       name: "shared-port", arguments: ["2", "0"], ready: "loop 2 listens", farewell: "loop 2 served 0", answers: true),
@@ -51,6 +52,47 @@ import Testing
 
   /// Those that need a peer have tests of their own.
   static let withPeers: Set = ["https-client", "udp-echo-client", "crawler"]
+
+  @Test("the HTTP server answers requests in a row, in pieces, bad ones, and those of curl")
+  func httpServer() throws {
+    try runExamples { loop in
+      let run = try await ExampleRun(loop, "http-server", [])
+      let port = try await run.port(inLineContaining: "listening on")
+      let curl = try await loop.createSubprocessExec(
+        "curl", ["-s", "-i", "http://127.0.0.1:\(port)/", "http://127.0.0.1:\(port)/again"],
+        stdout: .pipe)
+      let (answers, _) = try await curl.communicate()
+      let text = String(decoding: answers ?? [], as: UTF8.self)
+      #expect(text.components(separatedBy: "HTTP/1.1 200 OK\r\n").count == 3)
+      #expect(text.components(separatedBy: "\r\n\r\nhello, world\n").count == 3)
+
+      func ask(_ pieces: [String]) async throws -> [String] {
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+        for piece in pieces {
+          try await writer.send(piece)
+        }
+        writer.writeEOF()
+        let answer = String(decoding: try await reader.read(), as: UTF8.self)
+        writer.close()
+        return answer.matches(of: /HTTP\/1.1 (\d+)/).map { String($0.1) }
+      }
+      let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+      #expect(try await ask([get + get + get]) == ["200", "200", "200"])
+      #expect(try await ask(["GET / HT", "TP/1.1\r\nHo", "st: a\r", "\n\r\n"]) == ["200"])
+      #expect(try await ask(["POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" + get]) == ["200", "200"])
+      #expect(try await ask(["GET / HTTP/1.0\r\n\r\n" + get]) == ["200"])
+      #expect(try await ask(["GET / HTTP/1.1\r\nConnection: close\r\n\r\n" + get]) == ["200"])
+      #expect(try await ask(["nonsense\r\n\r\n" + get]) == ["400"])
+      #expect(try await ask(["GET / HTTP/1.1\r\nno colon\r\n\r\n"]) == ["400"])
+      #expect(try await ask(["POST / HTTP/1.1\r\nContent-Length: -3\r\n\r\n"]) == ["400"])
+      #expect(try await ask(["POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n"]) == ["413"])
+      #expect(try await ask(["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"]) == ["501"])
+      #expect(try await ask(["GET / HTTP/1.1\r\nA: " + String(repeating: "a", count: 20_000)]) == ["431"])
+      #expect(try await ask(["GET / HTTP/1.1\r\n"]) == [], "an unfinished request has no answer")
+      try run.send(.terminate)
+      _ = try await run.end()
+    }
+  }
 
   @Test("every example of the package is run")
   func completeness() throws {

@@ -30,21 +30,23 @@ import Testing
     }
   }
 
-  @Test("at the end fewer bytes are lent, and then none")
+  @Test("at the end too few bytes are an error, and none are none")
   func atTheEnd() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
       reader.feedData(octets("ab"))
       reader.feedEOF()
       var calls = 0
-      func lend() async throws -> Bool {
-        try await reader.withBytes(atLeast: 100) { lent in
+      func lend(_ count: Int) async throws -> Bool {
+        try await reader.withBytes(atLeast: count) { _ in
           calls += 1
-          return lent.count
+          return 1
         }
       }
-      #expect(try await lend())
-      #expect(try await !lend())
+      #expect(try await lend(2))
+      let error = await #expect(throws: IncompleteReadError.self) { try await lend(2) }
+      #expect(error?.partial == octets("b") && error?.expected == 2)
+      #expect(try await !lend(2))
       #expect(calls == 1)
       #expect(reader.atEOF)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #if os(Linux)
-  import Glibc
+  import CAsyncIO
   import SystemPackage
 
   /// Runs a call that may raise SIGPIPE, which would end the process: the signal is held back for the length of the call,
