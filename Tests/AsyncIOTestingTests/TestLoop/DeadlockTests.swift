@@ -59,7 +59,7 @@ import Testing
     }
     #expect(error?.code == .deadlock)
     #expect(error?.description.contains("waits in StreamReader.read\n") == true, "\(error?.description ?? "")")
-    #expect(error?.description.contains("waits in StreamReader.readUntil") == true, "\(error?.description ?? "")")
+    #expect(error?.description.contains("waits in StreamReader.readLine") == true, "\(error?.description ?? "")")
   }
 
   @Test("A loop that reschedules itself for ever while its clock stands still is told of")
