@@ -152,7 +152,9 @@ import Testing
 
   @Test("Every public declaration is documented")
   func documentation() throws {
-    let files = try SourceFile.all(in: "Sources/AsyncIO").filter { $0.path.hasSuffix(".swift") }
+    let files = try SourceFile.all(in: "Sources/AsyncIO", "Sources/AsyncIOTesting").filter {
+      $0.path.hasSuffix(".swift")
+    }
     let inherited = Set(files.flatMap(\.documentedRequirements))
     let publicCount = files.reduce(0) { $0 + $1.publicDeclarations.count }
     #expect(publicCount > 100, "the search finds hardly any public declaration")

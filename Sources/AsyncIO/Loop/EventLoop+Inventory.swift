@@ -11,9 +11,10 @@ package struct TaskState {
 /// A timer that has not come up.
 package struct TimerState {
   package let deadline: EventLoop.Clock.Instant
-  /// Where it was set; of callbacks in debug mode only, and never of a `Task.sleep`.
+  /// Where it was set; of callbacks in debug mode only.
   package let callSite: CallSite?
-  package let isTaskSleep: Bool
+  /// Whether it ends a wait or a limit of a task's, which is told of by itself.
+  package let isOfTask: Bool
 }
 
 /// What the loop has under way: for tests, which must leave nothing behind, and for whoever asks why nothing happens.
@@ -29,9 +30,9 @@ extension EventLoop {
       let deadline = Clock.Instant(nanoseconds: deadline)
       switch entry {
       case .callback(let handle):
-        return TimerState(deadline: deadline, callSite: handle.callSite, isTaskSleep: false)
-      case .wakeUp: return TimerState(deadline: deadline, callSite: nil, isTaskSleep: false)
-      case .job: return TimerState(deadline: deadline, callSite: nil, isTaskSleep: true)
+        return TimerState(deadline: deadline, callSite: handle.callSite, isOfTask: false)
+      case .wakeUp: return TimerState(deadline: deadline, callSite: nil, isOfTask: true)
+      case .job: return TimerState(deadline: deadline, callSite: nil, isOfTask: true)
       }
     }
   }

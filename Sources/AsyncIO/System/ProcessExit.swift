@@ -31,10 +31,7 @@ enum ProcessExit {
     // What a program has printed is in memory, where a signal would leave it.
     fflush(nil)
     casyncio_reset_signal(signal.rawValue)
-    var signals = sigset_t()
-    unsafe sigemptyset(&signals)
-    unsafe sigaddset(&signals, signal.rawValue)
-    unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    casyncio_unblock_signal(signal.rawValue)
     raise(signal.rawValue)
     // The first process of a container gets no signal that it does not handle: a shell's number for it has to do.
     exit(128 + signal.rawValue)

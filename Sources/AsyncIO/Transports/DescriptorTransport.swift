@@ -56,6 +56,8 @@ public class DescriptorTransport: BaseTransport {
   var listener: (any BaseProtocol)? { nil }
   /// Whether the end has to wait for what was accepted.
   var hasUnsentBytes: Bool { false }
+  /// Whether what arrives is read, and dropped, while the end waits for what was accepted.
+  var drainsWhileClosing: Bool { false }
   /// Whether there is something that the kernel could take.
   var hasBytesForKernel: Bool { false }
   /// How much waits, for the marks.
@@ -86,7 +88,7 @@ public class DescriptorTransport: BaseTransport {
   public func close() {
     check("close")
     defer { settle() }
-    perform(state.close(hasUnsentBytes: hasUnsentBytes))
+    perform(state.close(hasUnsentBytes: hasUnsentBytes, drains: drainsWhileClosing))
   }
 
   /// Ends it now, whatever is unsent.

@@ -8,7 +8,8 @@ extension StreamTransport {
     case .handshake: continueHandshake(stage)
     case .program: deliver(stage)
     case .close: discard(stage)
-    case nil: break
+    // Only a stream that is not encrypted is drained.
+    case .nobody, nil: break
     }
   }
 

@@ -41,9 +41,13 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override func setReceiver(_ new: any StreamProtocol) {
     super.setReceiver(new)
+    if state.dropsInput { return }
     taker = new
     bufferedReceiver = new as? any BufferedProtocol
   }
+
+  /// The peer may have to be rid of what it sends before it reads what we still have to send.
+  override var drainsWhileClosing: Bool { true }
 
   override func tellMade(_ receiver: any StreamProtocol) throws { try receiver.connectionMade(self) }
 
@@ -132,6 +136,11 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     check("close")
     if let tls, !state.isClosing, hasUnsentBytes { limitShutdown(tls) }
     super.close()
+    // What is drained has nobody to go to.
+    if state.dropsInput {
+      taker = nil
+      bufferedReceiver = nil
+    }
   }
 
   override func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {

@@ -84,8 +84,9 @@ struct TransportState: Equatable {
     case open(Input, Output)
     /// Nothing can be sent any more. What had arrived by then is still the program's; the end comes behind it.
     case sendingFailed(Input)
-    /// Closed by the program; what is buffered still goes out, and what is written meanwhile unless its side was ended.
-    case flushing(acceptsWrites: Bool)
+    /// Closed by the program; what is buffered still goes out, and what is written meanwhile unless its side was ended. What
+    /// arrives may have to be drained: a peer that is not read from may not read either, and then neither gets to its end.
+    case flushing(acceptsWrites: Bool, drains: Bool)
     /// The same over TLS, where our last word comes behind it.
     case finishing(PeerEnd)
     /// Over TLS: our last word is out or on its way, the peer's is awaited.
@@ -103,6 +104,8 @@ struct TransportState: Equatable {
     case program, handshake
     /// Only the peer's last word is looked for.
     case close
+    /// It is dropped, so that the peer can go on.
+    case nobody
   }
 
   var reader: Reader? {
@@ -110,6 +113,7 @@ struct TransportState: Equatable {
     case .open(.reading, _), .sendingFailed(.reading): .program
     case .handshaking: .handshake
     case .awaitingPeer(.notYet): .close
+    case .flushing(_, drains: true): .nobody
     default: nil
     }
   }
@@ -127,6 +131,8 @@ struct TransportState: Equatable {
     }
   }
 
+  /// Whether whatever arrives is nobody's any more, although it may be read.
+  var dropsInput: Bool { if case .flushing = state { true } else { false } }
   var hasEnded: Bool { if case .ended = state { true } else { false } }
   var isHandshaking: Bool { if case .handshaking = state { true } else { false } }
   /// Whether all that is missing is that the program takes what has arrived.
@@ -147,7 +153,7 @@ struct TransportState: Equatable {
   var acceptsWrites: Bool {
     switch state {
     case .starting(_, let output), .open(_, let output): output == .plain || output == .secured
-    case .flushing(let accepts): accepts
+    case .flushing(let accepts, _): accepts
     case .handshaking, .finishing: true
     case .sendingFailed, .awaitingPeer, .ended: false
     }
@@ -205,12 +211,15 @@ struct TransportState: Equatable {
     return hasUnsentBytes ? .none : lastByteWasSent()
   }
 
-  mutating func close(hasUnsentBytes: Bool) -> Action {
+  /// - Parameters:
+  ///   - hasUnsentBytes: whether the end has to wait.
+  ///   - drains: whether what arrives meanwhile is to be read, and dropped.
+  mutating func close(hasUnsentBytes: Bool, drains: Bool = false) -> Action {
     switch state {
     case .starting(let input, .secured), .open(let input, .secured):
       state = .finishing(input == .ended ? .announced : .notYet)
-    case .starting(_, let output), .open(_, let output):
-      state = .flushing(acceptsWrites: output == .plain)
+    case .starting(let input, let output), .open(let input, let output):
+      state = .flushing(acceptsWrites: output == .plain, drains: drains && input != .ended)
     // Nothing was said yet that the peer would have to hear the end of, or it can hear no more.
     case .handshaking, .sendingFailed: return end()
     case .flushing, .finishing, .awaitingPeer, .ended: return .none
@@ -284,8 +293,11 @@ struct TransportState: Equatable {
     switch state {
     case .open(_, let output): state = .open(.ended, output)
     case .sendingFailed: state = .sendingFailed(.ended)
+    case .flushing(let accepts, _):
+      state = .flushing(acceptsWrites: accepts, drains: false)
+      return .none
     // A program that lends its buffer may close in between, and is told nothing any more.
-    case .flushing, .ended: return .none
+    case .ended: return .none
     case .finishing(let peer):
       if peer == .notYet { state = .finishing(.announced) }
       return .none

@@ -9,7 +9,7 @@ struct Leftovers {
     for host in hosts where host.isUp {
       let suffix = hosts.count > 1 ? " on \(host.name)" : ""
       for state in host.loop.taskStates { lines.append("\(state.line)\(suffix)") }
-      for timer in host.loop.timerStates where !timer.isTaskSleep {
+      for timer in host.loop.timerStates where !timer.isOfTask {
         let place = timer.callSite.map { "set at \($0)" } ?? "set where debug mode would tell"
         lines.append("a timer for \(Duration.nanoseconds(timer.deadline.nanoseconds)), \(place)\(suffix)")
       }

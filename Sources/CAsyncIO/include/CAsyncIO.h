@@ -33,6 +33,13 @@ static inline void casyncio_set_errno(int code) { errno = code; }
 /// Has a signal do what it does by default, or nothing. Safe in a signal handler.
 static inline void casyncio_reset_signal(int number) { signal(number, SIG_DFL); }
 static inline void casyncio_ignore_signal(int number) { signal(number, SIG_IGN); }
+/// Has the calling thread get a signal that it may have blocked.
+static inline void casyncio_unblock_signal(int number) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, number);
+  pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+}
 
 /// The task that the calling thread runs a step of; NULL outside of tasks. An entry point of Swift's runtime:
 /// withUnsafeCurrentTask, which the standard library has for the same, costs five times as much.

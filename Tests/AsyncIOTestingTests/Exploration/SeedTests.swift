@@ -108,7 +108,7 @@ private func raceWithLostWakeUp(_ network: SimulatedNetwork) async throws {
   var wakeUp: (() -> Void)?
   try await server.run { loop in
     let server = try await loop.startServer(port: 7) { reader, _ in
-      _ = try await reader.read()
+      _ = try await reader.readExactly(1)
       isThere = true
       wakeUp?()
     }

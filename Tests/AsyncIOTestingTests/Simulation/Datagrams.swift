@@ -6,7 +6,9 @@ final class DatagramEcho: DatagramProtocol {
   private var transport: DatagramTransport?
 
   func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
-  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) { transport?.sendTo(data, sender) }
+  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) {
+    if let transport, !transport.isClosing { transport.sendTo(data, sender) }
+  }
   func connectionLost(_ error: (any Error)?) { transport = nil }
 }
 

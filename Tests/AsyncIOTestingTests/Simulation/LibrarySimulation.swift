@@ -204,7 +204,7 @@ final class LibrarySimulation {
     let (transport, _) = try await loop.createDatagramEndpoint(
       { asker }, remoteAddress: ("server", 7), family: .ipv4)
     defer { transport.close() }
-    for number in 0..<network.choose(100) {
+    for number in 0..<network.choose(100) where !transport.isClosing {
       transport.sendTo("\(number)")
       if network.choose(10) == 0 { try await loop.sleep(for: .milliseconds(1)) }
     }

@@ -6,6 +6,21 @@ import Testing
 @Suite struct LibrarySimulationTests {
   @Test("Whatever the network and the kernels do, the library keeps what it promises")
   func simulation() async throws {
-    try await explore(seeds: 0..<1000) { network in try await LibrarySimulation(network).run() }
+    try await explore(seeds: 0..<300) { network in try await LibrarySimulation(network).run() }
+  }
+
+  @Test("The same seeds give the same runs, of whatever the library does")
+  func determinism() async throws {
+    func fingerprint(_ seed: UInt64) async throws -> UInt64 {
+      try await withSimulatedNetwork(seed: seed) { network in
+        try await LibrarySimulation(network).run()
+        return network.fingerprint
+      }
+    }
+    for seed in 0..<60 as Range<UInt64> {
+      let first = try await fingerprint(seed)
+      let second = try await fingerprint(seed)
+      #expect(first == second, "seed \(seed)")
+    }
   }
 }

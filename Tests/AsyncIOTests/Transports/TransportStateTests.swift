@@ -271,4 +271,23 @@ struct TransportStateTests {
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
     #expect(text.contains("a handshake was done that had not begun"), "\(text)")
   }
+
+  @Test("a close that drains reads on for nobody until the peer's end, and one after that end does not")
+  func draining() {
+    var state = TransportState()
+    state.didStart()
+    state.pauseReading()
+    #expect(state.close(hasUnsentBytes: true, drains: true) == .none)
+    #expect(state.dropsInput && state.reader == .nobody)
+    #expect(state.interest(hasUnsentBytes: true) == [.read, .write])
+    #expect(!state.isReading && !state.isDelivering)
+    #expect(state.peerEnded() == .none)
+    #expect(state.interest(hasUnsentBytes: true) == .write)
+    #expect(state.lastByteWasSent() == .end)
+    var ended = TransportState()
+    ended.didStart()
+    _ = ended.peerEnded()
+    _ = ended.close(hasUnsentBytes: true, drains: true)
+    #expect(ended.interest(hasUnsentBytes: true) == .write)
+  }
 }
