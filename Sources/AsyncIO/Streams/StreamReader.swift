@@ -22,10 +22,12 @@ public final class StreamReader {
   /// What reads throw at the end of the stream, where that has come of a dropped writer rather than of the peer.
   private var cutOff: DroppedWriterError?
   private var failure: (any Error)?
-  /// The wait for data. It is kept from the wake-up until the task runs, so that no other task reads in between.
-  private var waiter: Waiter?
-  /// What waits use in turn.
-  private var spareWaiter: Waiter?
+  /// By which the loop's tasks wait for data, one at a time.
+  private let waiter = Waiter("StreamReader.read")
+  /// Whether one does, or was woken and has not run yet: no other task reads in between.
+  private var isWaiting = false
+  /// The same of a task that is not the loop's own.
+  private var foreignWaiter: Waiter?
   /// Counts what may end a wait: data, the end, an error.
   private var arrivals = 0
   /// The transport, as long as it delivers.
@@ -138,14 +140,16 @@ public final class StreamReader {
 
   private func wake() {
     arrivals += 1
-    waiter?.resume()
+    if isWaiting { waiter.resume() }
+    foreignWaiter?.resume()
   }
 
   /// Whether a task waits for data, or was woken and has not run yet. One that is cancelled takes nothing any more: the next one
   /// may read at once.
   private var isAwaited: Bool {
-    guard let waiter else { return false }
-    return !waiter.wasCancelled
+    if isWaiting, !waiter.wasCancelled { return true }
+    guard let foreignWaiter else { return false }
+    return !foreignWaiter.wasCancelled
   }
 
   /// Suspends the task until something arrives, the stream ends, or fails. What is buffered is not enough for its read.
@@ -154,12 +158,10 @@ public final class StreamReader {
     // While the transport is paused no more would come.
     resumeTransport()
     if let owner = try loop.ownerOfWait(method) {
-      let waiter = spareWaiter.take() ?? Waiter(method)
       waiter.reuse(for: method)
-      self.waiter = waiter
+      isWaiting = true
       try await waiter.suspend(for: owner) {}
-      self.waiter = nil
-      spareWaiter = waiter
+      isWaiting = false
     } else {
       try await waitForDataAsForeigner(method)
     }
@@ -173,11 +175,11 @@ public final class StreamReader {
       if isAwaited {
         waiter.resume(.failure(anotherTaskWaits(method)))
       } else {
-        self.waiter = waiter
+        foreignWaiter = waiter
         if arrivals != seen { waiter.resume() }
       }
     }
-    self.waiter = nil
+    foreignWaiter = nil
   }
 
   private func resumeTransport() {

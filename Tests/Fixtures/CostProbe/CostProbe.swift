@@ -7,7 +7,7 @@ import Glibc
 /// `cost-probe WHAT TIMES`. `Benchmarks/instructions` counts, and `.ci/costs` sees to it that nothing gets dearer unnoticed.
 @main
 enum CostProbe {
-  static func main() {
+  nonisolated static func main() {
     let arguments = CommandLine.arguments
     guard arguments.count == 3, let thing = things[arguments[1]], let times = Int(arguments[2]) else {
       print(things.keys.sorted().joined(separator: "\n"))
