@@ -6,14 +6,15 @@ import AsyncIOTesting
 
 /// Passes every line on to all who are there, its sender too.
 final class ChatServer {
-  private var writers: [ObjectIdentifier: StreamWriter] = [:]
+  /// In the order in which they came: that of a dictionary would be another one in each run.
+  private var writers: [StreamWriter] = []
 
   func serve(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-    writers[ObjectIdentifier(writer)] = writer
-    defer { writers[ObjectIdentifier(writer)] = nil }
+    writers.append(writer)
+    defer { writers.removeAll { $0 === writer } }
     for try await line in reader.lines {
       // Not awaited: one who is slow, or cut off, must not hold up the others.
-      for other in writers.values { other.write(line + "\n") }
+      for other in writers { other.write(line + "\n") }
     }
   }
 }
@@ -69,5 +70,6 @@ func simulate(_ network: SimulatedNetwork) async throws {
 }
 
 let count = CommandLine.arguments.dropFirst().first.flatMap(UInt64.init) ?? 100
-try await explore(seeds: 0..<count) { network in try await simulate(network) }
+let fingerprint = try await explore(seeds: 0..<count) { network in try await simulate(network) }
 print("\(count) conversations, each with partitions of its own: all who listen have seen the same.")
+print("The fingerprint of all this, today and tomorrow: \(String(fingerprint, radix: 16))")
