@@ -83,7 +83,8 @@ import Testing
         let value = try await loop.withTimeout(.seconds(1)) { await Task.detached { 42 }.value }
         #expect(value == 42)
       }
-      #expect(loop.time == begin)
+      // Unless the machine is so busy that a thread does not come for a second, which it may be once or twice.
+      #expect(begin.duration(to: loop.time) < .seconds(10))
     }
   }
 
