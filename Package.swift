@@ -22,13 +22,14 @@ extension Target {
   /// A small program, with the settings that a user's has: the language's defaults, and async functions that stay with
   /// their caller.
   static func example(
-    _ name: String, argumentParser: Bool = false, processPool: Bool = false, tls: Bool = false
+    _ name: String, argumentParser: Bool = false, processPool: Bool = false, testing: Bool = false, tls: Bool = false
   ) -> Target {
     .executableTarget(
       name: name,
       dependencies: ["AsyncIO"]
         + (argumentParser ? [.product(name: "ArgumentParser", package: "swift-argument-parser")] : [])
         + (processPool ? ["AsyncIOProcessPool"] : [])
+        + (testing ? ["AsyncIOTesting"] : [])
         + (tls ? ["AsyncIOTLS"] : []),
       path: "Examples/\(name)",
       swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault"), .treatAllWarnings(as: .error)])
@@ -143,6 +144,9 @@ let package = Package(
     .example("worker-pool"),
     .example("crawler", argumentParser: true),
     .example("graceful-server"),
-    .example("tour", processPool: true, tls: true),
+    .example("virtual-time", testing: true),
+    .example("chat-under-partitions", testing: true),
+    .example("lost-wake-up", testing: true),
+    .example("tour", processPool: true, testing: true, tls: true),
   ]
 )

@@ -18,6 +18,7 @@ struct Tour {
     Chapter(title: "Child processes", steps: processSteps),
     Chapter(title: "Threads and processes", steps: executorSteps),
     Chapter(title: "When things end", steps: endingSteps),
+    Chapter(title: "Tests, in virtual time and on a simulated network", steps: testingSteps),
   ]
 
   /// The argument that makes it another program, which a step runs.

@@ -177,8 +177,8 @@ final class WorkerThreads: @unchecked Sendable {
       if code != 0 { return Errno(rawValue: code) }
     }
     // Signals belong to the threads that ask for them, not to ours.
-    var all = sigset_t()
-    var previous = sigset_t()
+    var all = casyncio_no_signals()
+    var previous = casyncio_no_signals()
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_SETMASK, &all, &previous)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &previous, nil) }

@@ -40,7 +40,15 @@ extension EventLoop {
   /// How many tasks wait for what the loop does not know of, but for those that sleep by `Task.sleep` as far as that can
   /// be told.
   package var foreignWaits: Int {
-    let sleeping = core.timers.all.count { if case .job = $0.entry { true } else { false } }
-    return max(0, core.tasks.running.count { $0.awaited == nil } - sleeping)
+    let waiting = core.tasks.count { waitsElsewhere($0.awaited) }
+    return waiting == 0 ? 0 : max(0, waiting - core.timers.jobCount)
+  }
+
+  private func waitsElsewhere(_ awaited: (any Cancellable)?) -> Bool {
+    guard let awaited else { return true }
+    // The usual case, and asked for first since it is told by one look at the object.
+    if awaited is Waiter { return false }
+    // A time limit waits for what its work does.
+    return (awaited as? any Awaiting).map { waitsElsewhere($0.awaited) } ?? false
   }
 }

@@ -54,6 +54,9 @@ extension EventLoop {
   /// Whether an iteration would find something to run without hearing of a descriptor, or of time that passes.
   package var hasWork: Bool { !core.ready.isEmpty || core.mailbox.mayHaveMessages }
 
+  /// Whether there is something from other threads, or from other loops of this one.
+  package var hasMessages: Bool { core.mailbox.mayHaveMessages }
+
   /// When the earliest timer is due, on the loop's clock; nil without one.
   package var nextDeadline: Clock.Instant? { core.nextDeadline().map(Clock.Instant.init) }
 

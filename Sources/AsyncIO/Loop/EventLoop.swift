@@ -151,7 +151,7 @@ public final class EventLoop {
     poller.close()
     let hooks = closeHooks
     closeHooks.removeAll()
-    for hook in hooks.values { hook() }
+    for (_, hook) in hooks.sorted(by: { $0.key < $1.key }) { hook() }
     defaultExecutor?.shutdown(cancelPending: false) {}
     defaultExecutor = nil
     exceptionHandler = nil

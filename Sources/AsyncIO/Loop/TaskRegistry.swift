@@ -51,6 +51,9 @@ struct TaskRegistry {
 
   var isEmpty: Bool { freeSlots.count == tasks.count }
 
+  /// How many of the tasks that have not ended are so.
+  func count(_ isSo: (any RunningTask) -> Bool) -> Int { tasks.count { $0.map(isSo) ?? false } }
+
   /// The tasks that have not ended.
   var running: [any RunningTask] { tasks.compactMap { $0 } }
 

@@ -76,6 +76,9 @@ struct TimerQueue {
     return remove(at: 0)
   }
 
+  /// How many jobs are left.
+  var jobCount: Int { entries.count { if case .job = $0 { true } else { false } } }
+
   /// Everything that is left, the earliest first.
   var all: [(entry: Entry, deadline: Int64)] {
     heap.sorted(by: <).compactMap { node in entries[node.slot].map { ($0, node.deadline) } }

@@ -12,8 +12,11 @@ public final class Server {
   /// It is the same for all of its ``sockets``. Where port 0 was asked for, this is what the kernel picked.
   public let port: Int
   private var listeners: [Listener] = []
-  /// The connections that have not ended.
-  private var connections: [ObjectIdentifier: StreamTransport] = [:]
+  /// The connections that have not ended, each with its number: what is done to all is done in the order in which they came,
+  /// so that it is the same in each run.
+  private var connections: [ObjectIdentifier: (number: Int, transport: StreamTransport)] = [:]
+  /// How many connections there have been.
+  private var acceptedCount = 0
   /// Who waits for the close, or for the end of the last connection.
   private let changes: Gate
   /// The files of unix sockets that go with the server; none once they are gone, or another process's.
@@ -49,7 +52,10 @@ public final class Server {
           connections[ObjectIdentifier(transport)] = nil
           wakeIfOver()
         },
-        onStart: { [self] transport in connections[ObjectIdentifier(transport)] = transport })
+        onStart: { [self] transport in
+          acceptedCount += 1
+          connections[ObjectIdentifier(transport)] = (acceptedCount, transport)
+        })
     } catch {
       socket.close()
       let culprit = error is TLSError ? "the TLS provider" : "the protocol factory"
@@ -150,13 +156,17 @@ public final class Server {
   /// Closes the connections that were accepted, after what they have buffered is sent. asyncio's `close_clients`.
   public func closeClients() {
     loop.checkThread("Server.closeClients")
-    for transport in Array(connections.values) { transport.close() }
+    for transport in openConnections { transport.close() }
   }
 
   /// Ends the connections that were accepted, at once. asyncio's `abort_clients`.
   public func abortClients() {
     loop.checkThread("Server.abortClients")
-    for transport in Array(connections.values) { transport.abort() }
+    for transport in openConnections { transport.abort() }
+  }
+
+  private var openConnections: [StreamTransport] {
+    connections.values.sorted { $0.number < $1.number }.map(\.transport)
   }
 
   /// Waits until the server is closed and all its connections have ended. asyncio's `wait_closed`.

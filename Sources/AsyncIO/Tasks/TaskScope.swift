@@ -6,8 +6,9 @@
 /// wrong.
 final class TaskScope {
   let loop: EventLoop
-  /// Those that have not ended.
-  private var running: [ObjectIdentifier: any AnyLoopTask] = [:]
+  /// Those that have not ended, by their numbers: in that order they are cancelled, so that it is the same in each run.
+  private var running: [Int: any AnyLoopTask] = [:]
+  private var startedCount = 0
   /// What the tasks failed with, but for cancellations, in the order in which they did.
   private(set) var failures: [any Error] = []
   /// Whether the tasks were told to end: by a failure, by the program, or from outside.
@@ -29,7 +30,8 @@ final class TaskScope {
     onEnd: ((LoopTask<Success>) -> Void)? = nil, _ body: @escaping () async throws -> Success
   ) -> LoopTask<Success> {
     let task = loop.makeTask(name: name, CallSite(file, line), body)
-    let key = ObjectIdentifier(task)
+    startedCount += 1
+    let key = startedCount
     running[key] = task
     task.onEnd = { [self, unowned task] in
       running[key] = nil
@@ -49,7 +51,7 @@ final class TaskScope {
   func cancel() {
     guard !isCancelled else { return }
     isCancelled = true
-    for task in Array(running.values) { task.cancel() }
+    for (_, task) in running.sorted(by: { $0.key < $1.key }) { task.cancel() }
   }
 
   /// Awaits the end of all tasks; cancels them when the calling task is cancelled.

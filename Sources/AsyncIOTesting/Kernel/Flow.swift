@@ -15,6 +15,8 @@ final class Flow {
     case reset
     /// A unix socket was closed: nobody reads there any more either.
     case closed
+    /// The question whether there is room by now, from who has been told that there is none.
+    case probe
     /// The last step of a connection's making: it is ready to be accepted.
     case established(AcceptQueue, StreamEnd)
   }
@@ -123,7 +125,10 @@ final class Flow {
     }
     guard let target else {
       // The connection is gone from there, by a close or a crash. Only who sends something is told.
-      if case .bytes = segment { refuse() }
+      switch segment {
+      case .bytes, .probe: refuse()
+      default: break
+      }
       return
     }
     switch segment {
@@ -131,8 +136,14 @@ final class Flow {
     case .end: target.receivedEnd()
     case .reset: target.broke(.connectionReset)
     case .closed: target.peerClosed()
-    case .established: break
+    case .probe, .established: break
     }
+  }
+
+  /// The host of the other end has crashed. A sender that waits for room asks for it, and so will hear of that; as long as the
+  /// host was up there was no need to have it ask.
+  func targetHasCrashed() {
+    if room == 0, underWay.isEmpty { put(.probe) }
   }
 
   /// Tells the sender that there is no such connection.

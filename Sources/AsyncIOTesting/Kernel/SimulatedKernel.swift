@@ -67,6 +67,7 @@ final class SimulatedKernel: Kernel, @unchecked Sendable {
   /// Forgets what is open, without a word to anybody.
   func dropEverything() {
     poller?.close()
+    for (_, file) in openFiles { (file as? StreamSocket)?.crashed() }
     files.removeAll()
     ports = PortTable()
     socketFiles.removeAll()

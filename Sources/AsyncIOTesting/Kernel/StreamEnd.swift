@@ -130,6 +130,12 @@ final class StreamEnd {
     }
   }
 
+  /// The host has crashed.
+  func crashed() {
+    socket = nil
+    incoming?.targetHasCrashed()
+  }
+
   /// Breaks the stream for both ends, as routers and firewalls do that have lost their patience.
   func reset() {
     if isBroken { return }

@@ -39,6 +39,13 @@ final class AcceptQueue {
 
   func take() -> StreamEnd? { waiting.popFirst() }
 
+  /// The host has crashed, and those that wait are gone.
+  func crashed() {
+    socket = nil
+    for end in waiting { end.crashed() }
+    waiting.removeAll()
+  }
+
   /// The socket is closed, and those that wait are told.
   func close() {
     socket = nil
@@ -148,6 +155,16 @@ final class StreamSocket: SimulatedSocket {
       kernel.world, nil, localAddress ?? .unnamed, address, capacities: (bufferSize, listener.bufferSize))
     adopt(mine)
     _ = queue.add(theirs)
+  }
+
+  /// The host has crashed: nothing is closed, and nobody told.
+  func crashed() {
+    switch phase {
+    case .listening(let queue): queue.crashed()
+    case .connecting(let attempt): attempt.cancel()
+    case .connected(let end): end.crashed()
+    case .fresh, .failed: break
+    }
   }
 
   func connectSucceeded(_ end: StreamEnd) { adopt(end) }

@@ -117,10 +117,11 @@ final class World {
       for callback in callbacks { callback() }
       return true
     }
-    if realThreads.mayAnswer(machines, now) { return true }
     let next = nextMoment()
+    if realThreads.mayAnswer(machines, now, isLast: next == nil) { return true }
     if tellNothingIsLeft(until: next) { return true }
     guard let next, next <= end else { return false }
+    if next > now { turnsAtThisMoment = 0 } else { try count("the world had") }
     move(to: next)
     return true
   }
@@ -142,14 +143,18 @@ final class World {
 
   private func giveTurn(to machine: Machine) throws {
     turnCount += 1
+    try count("the loop of \(machine.name) had")
+    if machine.loop.hasMessages { realThreads.somethingCame() }
+    try machine.turn()
+  }
+
+  /// Counts what happens at one moment, where there is too much of it if it never ends.
+  private func count(_ what: @autoclosure () -> String) throws {
     turnsAtThisMoment += 1
     if turnsAtThisMoment > World.turnLimit {
       throw SimulationError(
-        .livelock,
-        "the loop of \(machine.name) had \(World.turnLimit) turns, and its clock has not moved: something reschedules itself"
-      )
+        .livelock, "\(what()) \(World.turnLimit) turns, and the clock has not moved: something reschedules itself")
     }
-    try machine.turn()
   }
 
   private func runDueEvents() -> Bool {
@@ -184,7 +189,6 @@ final class World {
   }
 
   private func move(to time: Int64) {
-    turnsAtThisMoment = 0
     clock.set(max(now, time))
     StandardClocks.show(now)
     trace.note(now, 0, .time, now, 0, "\(Duration.nanoseconds(now))")

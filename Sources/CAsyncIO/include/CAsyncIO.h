@@ -33,10 +33,15 @@ static inline void casyncio_set_errno(int code) { errno = code; }
 /// Has a signal do what it does by default, or nothing. Safe in a signal handler.
 static inline void casyncio_reset_signal(int number) { signal(number, SIG_DFL); }
 static inline void casyncio_ignore_signal(int number) { signal(number, SIG_IGN); }
-/// Has the calling thread get a signal that it may have blocked.
-static inline void casyncio_unblock_signal(int number) {
+/// A set of no signals. Whether Swift finds the type's own initialiser depends on which modules were loaded first.
+static inline sigset_t casyncio_no_signals(void) {
   sigset_t signals;
   sigemptyset(&signals);
+  return signals;
+}
+/// Has the calling thread get a signal that it may have blocked.
+static inline void casyncio_unblock_signal(int number) {
+  sigset_t signals = casyncio_no_signals();
   sigaddset(&signals, number);
   pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }

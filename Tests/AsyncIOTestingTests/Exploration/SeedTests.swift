@@ -45,6 +45,37 @@ import Testing
       ])
   }
 
+  @Test("What is ready at the same time is told in every order")
+  func orders() async throws {
+    var orders: Set<[Int]> = []
+    for seed in 0..<60 as Range<UInt64> {
+      let order = try await withSimulatedNetwork(seed: seed) { network in
+        try await network.host("host").run { loop in
+          var order: [Int] = []
+          var connections: [(Peer, Socket)] = []
+          for number in 0..<3 {
+            let (peer, socket) = try loop.makePeer()
+            connections.append((peer, socket))
+            try loop.addReader(socket.descriptor) {
+              order.append(number)
+              try loop.removeReader(socket.descriptor)
+            }
+          }
+          for (peer, _) in connections { try await peer.send("x") }
+          try await loop.waitAllTasksBlocked()
+          for (peer, socket) in connections {
+            peer.close()
+            socket.close()
+          }
+          return order
+        }
+      }
+      orders.insert(order)
+    }
+    // Each of the six; that one is missing after 60 seeds is no chance.
+    #expect(orders.count == 6, "\(orders)")
+  }
+
   @Test("A lost wake-up that needs an unlucky order is found, and its seed finds it again")
   func lostWakeUp() async throws {
     let error = await #expect(throws: ExplorationError.self) {

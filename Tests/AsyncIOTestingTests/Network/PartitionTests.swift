@@ -68,6 +68,28 @@ import Testing
     }
   }
 
+  @Test("A handshake that a partition cuts short keeps no place in the queue of who listens")
+  func lostHandshake() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      network.setConditions(LinkConditions(latency: .milliseconds(10)), between: server, and: client)
+      server.start { loop in
+        // One place.
+        let server = try await loop.startServer(port: 7, backlog: 0) { _, _ in }
+        try await server.serveForever()
+      }
+      try await client.run { loop in
+        try await loop.sleep(for: .seconds(1))
+        network.block(from: server, to: client)
+        loop.callLater(.milliseconds(500)) { network.heal() }
+        let begin = loop.time
+        let (_, writer) = try await loop.openConnection(host: "10.0.0.1", port: 7)
+        #expect(begin.duration(to: loop.time) == .milliseconds(1020))
+        writer.close()
+      }
+    }
+  }
+
   @Test("Half-open: who was cut off and only reads never hears of the other's end")
   func halfOpen() async throws {
     try await withSimulatedNetwork(seed: 1) { network in
@@ -86,6 +108,34 @@ import Testing
         try await writer.send("anybody there?")
         await expectIOError(.connectionReset) { _ = try await reader.read() }
         writer.close()
+      }
+    }
+  }
+
+  @Test(
+    "Who waits for room at a host that has crashed hears of it after a quarter of an hour, or when that is up again")
+  func blockedByCrash() async throws {
+    for restarts in [true, false] {
+      try await withSimulatedNetwork(seed: 1) { network in
+        let (server, client) = (network.host("server"), network.host("client"))
+        for host in network.hosts { host.socketBufferSize = 10_000 }
+        server.start { loop in
+          let server = try await loop.startServer(port: 7) { _, _ in try await Event(loop).wait() }
+          try await server.serveForever()
+        }
+        try await client.run { loop in
+          try await loop.sleep(for: .seconds(1))
+          let (_, writer) = try await loop.openConnection(host: "server", port: 7)
+          let sending = loop.createTask { try await writer.send(pattern(1_000_000)) }
+          try await loop.sleep(for: .seconds(10))
+          let begin = loop.time
+          server.crash()
+          if restarts { loop.callLater(.seconds(60)) { try server.restart() } }
+          await expectIOError(restarts ? .connectionReset : .timedOut) { try await sending.value }
+          let taken = begin.duration(to: loop.time)
+          #expect(restarts ? taken < .seconds(70) : taken > .seconds(900), "\(taken)")
+          writer.close()
+        }
       }
     }
   }
@@ -139,6 +189,50 @@ import Testing
       }
       try await network.loop.waitAllTasksBlocked()
       #expect(server.reportedErrors.count == 1)
+    }
+  }
+
+  @Test("What the kernel had got before a reset can be read, then the reset is told, then the end")
+  func unreadBeforeReset() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      server.startEchoServer()
+      try await client.run { loop in
+        try await loop.sleep(for: .seconds(1))
+        let peer = try await loop.connectPeer(host: "server", port: 7)
+        try await peer.send("before")
+        try await loop.sleep(for: .seconds(1))
+        network.resetConnections(between: server, and: client)
+        try await peer.expect("before")
+        await expectIOError(.connectionReset) { _ = try await peer.receive() }
+        #expect(try await peer.receive() == [])
+        await expectIOError(.brokenPipe) { try await peer.send("after") }
+        peer.close()
+      }
+    }
+  }
+
+  @Test("Who closes without having read everything resets the connection, and who has read everything ends it")
+  func unreadAtClose() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      for readsAll in [true, false] {
+        let peers = try server.loop.servePeers(host: "0.0.0.0", port: 7) { peer in
+          try await peer.expect(readsAll ? "hello" : "hel")
+          try await server.loop.sleep(for: .seconds(1))
+        }
+        try await client.run { loop in
+          let peer = try await loop.connectPeer(host: "server", port: 7)
+          try await peer.send("hello")
+          if readsAll {
+            try await peer.expectEnd()
+          } else {
+            await expectIOError(.connectionReset) { _ = try await peer.receive() }
+          }
+          peer.close()
+        }
+        try await server.run { _ in try await peers.finish() }
+      }
     }
   }
 }

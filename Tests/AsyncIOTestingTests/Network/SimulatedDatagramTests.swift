@@ -131,6 +131,28 @@ import Testing
     }
   }
 
+  @Test("Who is connected to a peer hears nothing of others")
+  func strangers() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (one, other) = (network.host("one"), network.host("other"))
+      try await one.run { loop in
+        let (transport, receiver) = try await loop.createDatagramEndpoint(
+          Receiver.init, localAddress: ("10.0.0.1", 9), remoteAddress: ("10.0.0.2", 9))
+        try await other.run { loop in
+          for port in [9, 10] {
+            let (sender, _) = try await loop.createDatagramEndpoint(
+              Receiver.init, localAddress: ("10.0.0.2", port), remoteAddress: ("10.0.0.1", 9))
+            sender.sendTo("from \(port)")
+            sender.close()
+          }
+        }
+        try await loop.sleep(for: .seconds(1))
+        #expect(receiver.received == [Array("from 9".utf8)])
+        transport.close()
+      }
+    }
+  }
+
   @Test("Unix endpoints of one host reach each other by their paths")
   func unix() async throws {
     try await withSimulatedNetwork(seed: 1) { network in

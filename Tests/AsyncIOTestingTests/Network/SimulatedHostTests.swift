@@ -130,6 +130,30 @@ import Testing
     }
   }
 
+  @Test("A port is one server's at a time, unless all share it; other hosts have ports of their own")
+  func ports() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (one, other) = (network.host("one"), network.host("other"))
+      try await one.run { loop in
+        let first = try await loop.startServer(host: "127.0.0.1", port: 80) { _, _ in }
+        for host in ["127.0.0.1", "0.0.0.0"] {
+          await expectIOError(.addressInUse) { _ = try await loop.startServer(host: host, port: 80) { _, _ in } }
+        }
+        // Another address of the host's has a port of its own.
+        try await loop.startServer(host: "10.0.0.1", port: 80) { _, _ in }.close()
+        first.close()
+        let shared = try await loop.startServer(host: "127.0.0.1", port: 80, reusePort: true) { _, _ in }
+        try await loop.startServer(host: "127.0.0.1", port: 80, reusePort: true) { _, _ in }.close()
+        await expectIOError(.addressInUse) { _ = try await loop.startServer(host: "127.0.0.1", port: 80) { _, _ in } }
+        shared.close()
+        await expectIOError(.addressNotAvailable) {
+          _ = try await loop.startServer(host: "10.0.0.2", port: 80) { _, _ in }
+        }
+      }
+      try await other.run { loop in try await loop.startServer(host: "10.0.0.2", port: 80) { _, _ in }.close() }
+    }
+  }
+
   @Test("A child process is not to be had, and the error says so")
   func children() async throws {
     try await withSimulatedNetwork(seed: 1) { network in

@@ -17,7 +17,7 @@ final class LibrarySimulation {
   private let kind: Kind
   private let violations = Violations()
   /// Whether nothing goes wrong in this run, so that everything has to succeed.
-  private let isCalm: Bool
+  private var isCalm: Bool
 
   init(_ network: SimulatedNetwork) {
     self.network = network
@@ -49,9 +49,24 @@ final class LibrarySimulation {
     for run in runs { try await run.value }
     chaos?.cancel()
     _ = await chaos?.outcome
-    network.heal()
+    try await serveAfterwards()
     if server.isUp { serving.cancel() }
     try violations.check()
+  }
+
+  /// When the bad day is over, everything works again.
+  private func serveAfterwards() async throws {
+    network.heal()
+    network.faultRates = .none
+    if !server.isUp {
+      try server.restart()
+      server.start(name: "server at last") { loop in try await self.serve(loop) }
+    }
+    // Whoever was refused something tries again by then.
+    try await network.loop.sleep(for: .seconds(10))
+    isCalm = true
+    guard kind != .datagrams else { return }
+    for client in clients { try await client.run(name: "last visit") { loop in try await self.exchange(loop) } }
   }
 
   // MARK: The server

@@ -18,7 +18,7 @@ import Testing
     }
     let text = try #require(error?.description.split(separator: "\n"))
     #expect(error?.code == .deadlock)
-    #expect(text.count == 4, "\(text)")
+    try #require(text.count == 4, "\(text)")
     #expect(text[1].hasPrefix("  task \"the test\" (AsyncIOTestingTests/DeadlockTests.swift:"))
     #expect(text[1].contains(") awaits task \"in between\" ("))
     #expect(text[2].hasPrefix("    task \"in between\" (AsyncIOTestingTests/DeadlockTests.swift:"))

@@ -21,7 +21,7 @@ import Testing
     let left = await leftBy { loop in
       loop.createTask(name: "forgotten") { try await Event(loop).wait() }
     }
-    #expect(left.count == 1)
+    try #require(left.count == 1)
     #expect(left[0].hasPrefix("  task \"forgotten\" (AsyncIOTestingTests/LeftoverTests.swift:"))
     #expect(left[0].hasSuffix("waits in Event.wait"))
   }
@@ -29,7 +29,7 @@ import Testing
   @Test("A timer that is left is named, with where it was set")
   func timer() async throws {
     let left = await leftBy { loop in loop.callLater(.seconds(9)) {} }
-    #expect(left.count == 1)
+    try #require(left.count == 1)
     #expect(left[0].hasPrefix("  a timer for 9.0 seconds, set at AsyncIOTestingTests/LeftoverTests.swift:"))
   }
 
@@ -50,7 +50,7 @@ import Testing
       server.close()
       loop.setExceptionHandler { _, _ in _ = transport }
     }
-    #expect(left.count == 2)
+    try #require(left.count == 2)
     #expect(left[0] == "  a connection with 127.0.0.1:8080, descriptor 1001")
     #expect(left[1].hasPrefix("  a connection with 127.0.0.1:"))
   }

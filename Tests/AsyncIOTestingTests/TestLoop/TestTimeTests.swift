@@ -75,7 +75,20 @@ import Testing
     }
   }
 
-  @Test("What an actor of the program's does in real time is waited for before time passes")
+  @Test("What another thread of the program's does in real time is waited for before time passes")
+  func otherThread() async throws {
+    try await withTestLoop { loop in
+      let begin = loop.time
+      for _ in 0..<20 {
+        let value = try await loop.withTimeout(.seconds(1)) { await Task.detached { 42 }.value }
+        #expect(value == 42)
+      }
+      // Unless the machine is so busy that a thread does not come for a second, which it may be once or twice.
+      #expect(begin.duration(to: loop.time) < .seconds(10))
+    }
+  }
+
+  @Test("An actor of the program's has its turns on the loop's thread")
   func actor() async throws {
     try await withTestLoop { loop in
       let counter = Counter()

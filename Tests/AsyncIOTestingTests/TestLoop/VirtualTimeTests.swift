@@ -13,7 +13,8 @@ import Testing
       return begin.duration(to: loop.time)
     }
     #expect(slept == .seconds(3600))
-    #expect(ContinuousClock.now - start < .seconds(10))
+    // Far less than an hour, on however busy a machine.
+    #expect(ContinuousClock.now - start < .seconds(600))
   }
 
   @Test("Timers come up in order, each at its own moment")
@@ -52,7 +53,7 @@ import Testing
       #expect(SuspendingClock.now - suspending == .seconds(86_400))
     }
     let taken = ContinuousClock.now - before
-    #expect(taken > .zero && taken < .seconds(60))
+    #expect(taken > .zero && taken < .seconds(600))
   }
 
   @Test("A time limit ends what takes longer, at its moment")

@@ -6,14 +6,14 @@
   /// Runs a call that may raise SIGPIPE, which would end the process: the signal is held back for the length of the call,
   /// and taken away when it came. The process's own disposition stays as it is.
   func withoutBrokenPipeSignal<Answer>(_ call: () throws(Errno) -> Answer) throws(Errno) -> Answer {
-    var brokenPipe = sigset_t()
+    var brokenPipe = casyncio_no_signals()
     unsafe sigemptyset(&brokenPipe)
     unsafe sigaddset(&brokenPipe, SIGPIPE)
-    var previous = sigset_t()
+    var previous = casyncio_no_signals()
     unsafe pthread_sigmask(SIG_BLOCK, &brokenPipe, &previous)
     if unsafe sigismember(&previous, SIGPIPE) == 1 {
       // The program holds it back itself, and may have one waiting already: taking one away would take that.
-      var pending = sigset_t()
+      var pending = casyncio_no_signals()
       unsafe sigpending(&pending)
       if unsafe sigismember(&pending, SIGPIPE) == 1 { return try call() }
     }
