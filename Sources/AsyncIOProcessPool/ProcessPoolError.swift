@@ -14,21 +14,25 @@ public struct RemoteJobError: Error, Hashable, Sendable, Codable, CustomStringCo
 /// A job that a pool of processes could not have done. concurrent.futures' `BrokenProcessPool`, and others.
 public struct ProcessPoolError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What kind of error it is.
-  public struct Code: Hashable, Sendable {
-    let name: String
+  public struct Code: Hashable, Sendable, CustomStringConvertible {
+    /// The code's name.
+    public let description: String
 
     /// The worker process ended while it did the job.
-    public static let workerDied = Code(name: "workerDied")
+    public static let workerDied = Code(description: "workerDied")
     /// No worker process could be started.
-    public static let startFailed = Code(name: "startFailed")
+    public static let startFailed = Code(description: "startFailed")
     /// The worker does not know the job's type.
-    public static let unregisteredJob = Code(name: "unregisteredJob")
+    public static let unregisteredJob = Code(description: "unregisteredJob")
     /// The pool was shut down.
-    public static let shutDown = Code(name: "shutDown")
+    public static let shutDown = Code(description: "shutDown")
     /// The program did not call ``ProcessPoolExecutor/serveIfWorker(_:)``.
-    public static let notServing = Code(name: "notServing")
+    public static let notServing = Code(description: "notServing")
     /// The job or its output is too large to be sent.
-    public static let tooLarge = Code(name: "tooLarge")
+    public static let tooLarge = Code(description: "tooLarge")
+
+    /// Lets `catch ProcessPoolError.Code.workerDied` match.
+    public static func ~= (pattern: Code, error: any Error) -> Bool { (error as? ProcessPoolError)?.code == pattern }
   }
 
   /// What kind of error it is.

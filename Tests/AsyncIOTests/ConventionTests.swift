@@ -92,7 +92,7 @@ import Testing
   @Test("A folder names the types of those above it in the list of rooms, and of none below")
   func orderOfFolders() throws {
     let rooms = [
-      "Concurrency", "System", "Loop", "Threads", "Tasks", "Coordination", "Transports", "Network", "Streams",
+      "Concurrency", "System", "Loop", "Threads", "Tasks", "Coordination", "TLS", "Transports", "Network", "Streams",
       "Processes",
     ]
     // What stands beside the rooms is everybody's.

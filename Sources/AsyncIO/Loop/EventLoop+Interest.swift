@@ -23,16 +23,16 @@ extension EventLoop {
 
   /// Changes what the owner of a descriptor wants to know.
   func setInterest(_ interest: Interest, for descriptor: FileDescriptor) throws(Errno) {
-    try tellPoller(readiness.setInterest(interest, for: descriptor), descriptor)
+    try apply(readiness.setInterest(interest, for: descriptor), descriptor)
   }
 
   /// Ends the ownership. It has to come before the descriptor is closed: a duplicate of it, in a child process for
   /// instance, would keep the registration alive.
   func release(_ descriptor: FileDescriptor) {
-    try? tellPoller(readiness.release(descriptor), descriptor)
+    try? apply(readiness.release(descriptor), descriptor)
   }
 
-  private func tellPoller(_ change: ReadinessTable.Change, _ descriptor: FileDescriptor) throws(Errno) {
+  private func apply(_ change: ReadinessTable.Change, _ descriptor: FileDescriptor) throws(Errno) {
     do throws(Errno) {
       switch change {
       case .none: return

@@ -45,6 +45,9 @@ public struct EventLoopError: Error, Hashable, Sendable, CustomStringConvertible
     public static let invalidEnvironment = Code(description: "invalidEnvironment")
     /// The system failed the loop: its poller, or a descriptor that it needs. The sentence has the system's error.
     public static let systemFailure = Code(description: "systemFailure")
+
+    /// Lets `catch EventLoopError.Code.closed` match, as `catch EventLoopError.closed` does.
+    public static func ~= (pattern: Code, error: any Error) -> Bool { (error as? EventLoopError)?.code == pattern }
   }
 
   /// What kind of error it is.
@@ -106,4 +109,6 @@ extension EventLoopError {
     .invalidEnvironment, "a variable of the environment makes no sense")
   /// The barrier was aborted or reset. asyncio's `BrokenBarrierError`.
   public static let brokenBarrier = EventLoopError(.brokenBarrier, "the barrier was aborted or reset")
+  /// The system failed the loop: its poller, or a descriptor that it needs.
+  public static let systemFailure = EventLoopError(.systemFailure, "the system failed the event loop")
 }

@@ -57,7 +57,8 @@ extension Kernel {
     guard names.count == count || count == 0 && text.isEmpty else {
       throw EventLoopError(
         .invalidEnvironment,
-        "\(StartVariables.names) is \"\(text.readable)\", and \(StartVariables.count) \(count): a name each is needed")
+        "\(StartVariables.names) is \"\(text.printable())\", and \(StartVariables.count) \(count): a name each is needed"
+      )
     }
     return names.map { String(decoding: $0, as: UTF8.self) }
   }

@@ -18,7 +18,7 @@ extension EventLoop {
   @discardableResult
   public func notifyServiceManager(_ notifications: ServiceNotification...) async throws -> Bool {
     try checkOpen("notifyServiceManager")
-    let hasPredecessor = try notifications.contains(.ready) && tellPredecessor()
+    let hasPredecessor = try notifications.contains(.ready) && notifyPredecessor()
     guard !notifications.isEmpty, let manager = try serviceManager else { return hasPredecessor }
     let now = kernel.monotonicNanoseconds()
     let message = Array(notifications.map { $0.lines(at: now) }.joined(separator: "\n").utf8)
@@ -71,7 +71,8 @@ extension EventLoop {
       guard isAbstract || name[0] == UInt8(ascii: "/"), let address = SocketAddress(unixPath: name) else {
         let text = kernel.environmentVariable(StartVariables.manager) ?? []
         throw EventLoopError(
-          .invalidEnvironment, "\(StartVariables.manager) is \"\(text.readable)\", which is no unix socket's address")
+          .invalidEnvironment, "\(StartVariables.manager) is \"\(text.printable())\", which is no unix socket's address"
+        )
       }
       return address
     }
@@ -80,7 +81,7 @@ extension EventLoop {
   /// Tells the process that waits for this one to be ready, once.
   ///
   /// - Returns: whether there is one.
-  private func tellPredecessor() throws -> Bool {
+  private func notifyPredecessor() throws -> Bool {
     guard try kernel.isAddressed, let number: Int32 = try kernel.number(StartVariables.readiness, "descriptor"),
       kernel.claim(.predecessor)
     else { return false }

@@ -62,3 +62,9 @@ extension EventLoop {
     try await transport.waitForHandshake("startTLS")
   }
 }
+
+extension TLSOptions {
+  func makeStage(on socket: Socket, _ loop: EventLoop) throws(TLSError) -> TLSStage {
+    TLSStage(try provider.makeEngine(for: role), self, over: SocketWire(loop.kernel, socket.descriptor))
+  }
+}

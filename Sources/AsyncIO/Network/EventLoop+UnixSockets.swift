@@ -124,7 +124,7 @@ extension EventLoop {
     if let address = SocketAddress(unixPath: path) { return address }
     let bytes = path.systemBytes
     let isTooLong = !bytes.isEmpty && (bytes.first == 0 || !bytes.contains(0))
-    throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, "\"\(path.readable)\"")
+    throw IOError(isTooLong ? .fileNameTooLong : .invalidArgument, operation, "\"\(path.printable())\"")
   }
 }
 

@@ -50,17 +50,17 @@ final class Listener: ReadinessWatcher {
   }
 
   func close() {
-    letGo()
+    release()
     socket.closeDescriptor()
   }
 
   /// Ends without closing the socket, which is whose it was before.
   func handBack() {
-    letGo()
+    release()
     socket.handBack()
   }
 
-  private func letGo() {
+  private func release() {
     isListening = false
     accepted = nil
     pauseTimer?.cancel()

@@ -33,7 +33,7 @@ extension StartKernel {
       let number = Number(String(decoding: text, as: UTF8.self))
     else {
       throw EventLoopError(
-        .invalidEnvironment, "the environment variable \(variable) is \"\(text.readable)\", which is no \(what)")
+        .invalidEnvironment, "the environment variable \(variable) is \"\(text.printable())\", which is no \(what)")
     }
     return number
   }

@@ -76,10 +76,10 @@ public struct ChildEnvironment: Hashable, Sendable, ExpressibleByDictionaryLiter
     var entries: [[UInt8]] = []
     for (name, value) in variables {
       guard !name.isEmpty, !name.contains(UInt8(ascii: "=")), !name.contains(0) else {
-        throw EventLoopError(.invalidArgument, "\"\(name.readable)\" is no name for an environment variable")
+        throw EventLoopError(.invalidArgument, "\"\(name.printable())\" is no name for an environment variable")
       }
       guard !value.contains(0) else {
-        throw EventLoopError(.invalidArgument, "the environment variable \(name.readable) contains a zero byte")
+        throw EventLoopError(.invalidArgument, "the environment variable \(name.printable()) contains a zero byte")
       }
       entries.append(name + [UInt8(ascii: "=")] + value)
     }

@@ -10,12 +10,12 @@ extension ChildRequest {
   ) throws(EventLoopError) {
     let name = try ChildRequest.bytes(of: program, "the program's name")
     var own: [any SystemText] = [name]
-    for argument in arguments { own.append(try ChildRequest.bytes(of: argument, "an argument of \(name.readable)")) }
+    for argument in arguments { own.append(try ChildRequest.bytes(of: argument, "an argument of \(name.printable())")) }
     let file = try options.executable.map { executable throws(EventLoopError) in
       try ChildRequest.bytes(of: executable, "the executable's name")
     }
     let paths = ChildRequest.candidates(for: file ?? name, in: options.environment)
-    self.init(program: (file ?? name).readable, paths: paths, arguments: own)
+    self.init(program: (file ?? name).printable(), paths: paths, arguments: own)
     environment = try (options.environment ?? .replacingOurs)?.entries()
     directory = try options.workingDirectory.map { folder throws(EventLoopError) in
       try ChildRequest.bytes(of: folder, "the working directory")

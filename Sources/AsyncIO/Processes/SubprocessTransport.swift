@@ -33,7 +33,7 @@ public final class SubprocessTransport: BaseTransport {
     self.receiver = receiver
     forgetCloseHook = loop.onClose { [self] in
       self.receiver = nil
-      terminal?.letGo()
+      terminal?.release()
     }
     if isTerminal, let reading = descriptors[1], let writing = descriptors[0], let keeping = descriptors[2] {
       let terminal = TerminalTransport(loop, reading: reading, writing: writing, keeping: keeping)
@@ -53,11 +53,11 @@ public final class SubprocessTransport: BaseTransport {
   private func startPipe(_ number: Int32, _ descriptor: FileDescriptor) {
     let link = ChildPipe(self, number)
     if number == 0 {
-      let pipe = WritePipeTransport(loop, .pipe(.init(descriptor)))
+      let pipe = WritePipeTransport(loop, OwnedDescriptor(descriptor))
       pipes[number] = pipe
       pipe.start(link)
     } else {
-      let pipe = ReadPipeTransport(loop, .pipe(.init(descriptor)))
+      let pipe = ReadPipeTransport(loop, OwnedDescriptor(descriptor))
       pipes[number] = pipe
       pipe.start(link)
     }
@@ -160,7 +160,7 @@ public final class SubprocessTransport: BaseTransport {
   // MARK: What happens
 
   private func processExited() {
-    terminal?.letGo()
+    terminal?.release()
     do { try receiver?.processExited() } catch { report("processExited", error) }
     let isDone = state.exited()
     ends.wakeAll()

@@ -27,8 +27,8 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
     self.loop = loop
     master = reading
     keeper = keeping
-    reader = ReadPipeTransport(loop, .pipe(.init(reading, .characterDevice)))
-    writer = WritePipeTransport(loop, .pipe(.init(writing, .characterDevice)))
+    reader = ReadPipeTransport(loop, OwnedDescriptor(reading, .characterDevice))
+    writer = WritePipeTransport(loop, OwnedDescriptor(writing, .characterDevice))
   }
 
   func start(_ receiver: any TerminalProtocol) {
@@ -61,7 +61,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
   }
 
   /// Lets the terminal go as soon as both halves do.
-  func letGo() {
+  func release() {
     guard let keeper else { return }
     self.keeper = nil
     try? loop.kernel.close(keeper)
@@ -138,7 +138,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
   public func close() {
     loop.checkThread("TerminalTransport.close")
     wasClosed = true
-    letGo()
+    release()
     reader.close()
     writer.close()
   }
@@ -147,7 +147,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
     loop.checkThread("TerminalTransport.abort")
     wasClosed = true
     if self.error == nil { self.error = error }
-    letGo()
+    release()
     reader.close()
     writer.abort()
   }

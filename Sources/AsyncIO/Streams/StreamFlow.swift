@@ -74,7 +74,7 @@ final class StreamFlow {
 
   /// A send has failed, and `connectionLost` comes only when what had arrived was delivered. Writing ends now.
   private func throwIfBroken(_ transport: any WriteTransport) throws {
-    if let error = (transport as? StreamTransport)?.brokenSending?.error { throw error }
+    if let error = (transport as? StreamTransport)?.brokenSending { throw error }
   }
 
   func waitClosed() async throws {

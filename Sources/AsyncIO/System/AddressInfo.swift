@@ -69,7 +69,7 @@ package struct AddressQuery: Hashable, Sendable {
     self.flags = flags
   }
 
-  package var subject: String { "\((host ?? "*").readable):\((service ?? "0").readable)" }
+  package var subject: String { "\((host ?? "*").printable()):\((service ?? "0").printable())" }
 
   /// Rejects a port whose upper bits the resolver would silently cut off.
   func validate() throws(ResolutionError) {

@@ -106,7 +106,7 @@ extension ChildKernel {
 
   private func startAny(_ request: ChildRequest) throws(SpawnError) -> Child {
     if request.changesIdentity { return try spawn(request, sharingMemory: false) }
-    return try sharingClone.perform { () throws(SpawnError) in
+    return try sharingClone.attempt { () throws(SpawnError) in
       try spawn(request, sharingMemory: true)
     } isRefusal: {
       $0.stage == .clone && $0.code.isRefusal
@@ -125,7 +125,7 @@ extension ChildRequest {
     case .processGroup: ("setpgid", "process group \(error.value)")
     case .descriptor: ("dup2", "descriptor \(error.value)")
     case .terminal: ("ioctl TIOCSCTTY", program)
-    case .directory: ("chdir", (directory ?? []).readable)
+    case .directory: ("chdir", (directory ?? []).printable())
     case .groups: ("setgroups", "\(error.value) groups")
     case .group: ("setgid", "group \(UInt32(bitPattern: error.value))")
     case .user: ("setuid", "user \(UInt32(bitPattern: error.value))")

@@ -27,7 +27,7 @@ public struct IOError: Error, Hashable, Sendable {
 extension IOError: CustomStringConvertible {
   /// Operation, object and cause in one line; control characters are escaped.
   public var description: String {
-    let object = subject.map { "\(operation) \($0.printable(limit: 4096))" } ?? operation
+    let object = subject.map { "\(operation) \($0.printable())" } ?? operation
     if attempts.isEmpty { return "\(object): \(code) (\(code.symbol))" }
     var texts: [String] = []
     for attempt in attempts.map(\.description) where !texts.contains(attempt) { texts.append(attempt) }
@@ -72,5 +72,5 @@ public struct ResolutionError: Error, Hashable, Sendable, CustomStringConvertibl
   }
 
   /// Call, name and cause in one line; control characters are escaped.
-  public var description: String { "\(operation) \(subject.printable(limit: 4096)): \(message) (\(code))" }
+  public var description: String { "\(operation) \(subject.printable()): \(message) (\(code))" }
 }

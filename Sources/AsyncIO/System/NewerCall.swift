@@ -13,7 +13,7 @@ package final class NewerCall: Sendable {
   package init(isRefused: Bool = false) { self.isRefused = Atomic(isRefused) }
 
   /// Makes the newer call; where that is refused, now or before, the older one.
-  package func perform<Answer, Failure: Error>(
+  package func attempt<Answer, Failure: Error>(
     _ newer: () throws(Failure) -> Answer, isRefusal: (Failure) -> Bool, else older: () throws(Failure) -> Answer
   ) throws(Failure) -> Answer {
     if isRefused.load(ordering: .relaxed) { return try older() }
@@ -29,10 +29,10 @@ package final class NewerCall: Sendable {
   }
 
   /// The same, for calls that throw the system's error number as it is.
-  package func perform<Answer>(
+  package func attempt<Answer>(
     _ newer: () throws(Errno) -> Answer, else older: () throws(Errno) -> Answer
   ) throws(Errno) -> Answer {
-    try perform(newer, isRefusal: \.isRefusal, else: older)
+    try attempt(newer, isRefusal: \.isRefusal, else: older)
   }
 }
 

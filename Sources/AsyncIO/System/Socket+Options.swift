@@ -7,7 +7,7 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `getsockopt`.
   public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
-    try perform("getsockopt") { () throws(Errno) in
+    try call("getsockopt") { () throws(Errno) in
       Value(socketOption: try kernel.option(descriptor, level: option.level, name: option.name))
     }
   }
@@ -16,7 +16,7 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `setsockopt`.
   public func setOption<Value>(_ option: SocketOption<Value>, _ value: Value) throws(IOError) {
-    try perform("setsockopt") { () throws(Errno) in
+    try call("setsockopt") { () throws(Errno) in
       try kernel.setOption(descriptor, level: option.level, name: option.name, value.socketOption)
     }
   }
@@ -34,7 +34,7 @@ extension Socket {
     }
     // No option is longer.
     var bytes = [UInt8](repeating: 0, count: min(maxBytes, 1024 * 1024))
-    let count = try perform("getsockopt") { () throws(Errno) in
+    let count = try call("getsockopt") { () throws(Errno) in
       var span = bytes.mutableSpan
       return try kernel.option(descriptor, level: level, name: name, into: &span)
     }
@@ -49,7 +49,7 @@ extension Socket {
   ///   - value: the value, laid out as the platform's C type is.
   /// - Throws: ``IOError`` for `setsockopt`.
   public func setOption(level: Int32, name: Int32, _ value: [UInt8]) throws(IOError) {
-    try perform("setsockopt") { () throws(Errno) in
+    try call("setsockopt") { () throws(Errno) in
       try kernel.setOption(descriptor, level: level, name: name, value.span)
     }
   }

@@ -196,7 +196,7 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `bind`, with the address.
   public func bind(to address: SocketAddress) throws(IOError) {
-    try perform("bind", address.description) { () throws(Errno) in try kernel.bind(descriptor, to: address) }
+    try call("bind", address.description) { () throws(Errno) in try kernel.bind(descriptor, to: address) }
   }
 
   /// Starts to listen.
@@ -209,14 +209,14 @@ extension Socket {
       throw IOError(.invalidArgument, "listen", "\(subject) (the backlog is \(backlog))")
     }
     let limit = Int32(clamping: backlog)
-    try perform("listen", subject) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit) }
+    try call("listen", subject) { () throws(Errno) in try kernel.listen(descriptor, backlog: limit) }
   }
 
   /// Begins to connect. On a non-blocking socket it rarely ends here: ``IOError/code`` `EINPROGRESS` says so.
   ///
   /// - Throws: ``IOError`` for `connect`, with the address.
   public func connect(to address: SocketAddress) throws(IOError) {
-    try perform("connect", address.description) { () throws(Errno) in try kernel.connect(descriptor, to: address) }
+    try call("connect", address.description) { () throws(Errno) in try kernel.connect(descriptor, to: address) }
   }
 
   /// Reads what is there, once.
@@ -236,7 +236,7 @@ extension Socket {
   /// - Returns: how many bytes; none at the end of the stream.
   /// - Throws: as ``receive(maxBytes:)``.
   public func receive(into buffer: inout [UInt8]) throws(IOError) -> Int {
-    try perform("recv") { () throws(Errno) in
+    try call("recv") { () throws(Errno) in
       try blocking(.read) { () throws(Errno) in
         var span = buffer.mutableSpan
         return try kernel.receive(descriptor, into: &span)
@@ -257,7 +257,7 @@ extension Socket {
 
   /// Receives one datagram, as far as it fits, and its sender.
   func receiveDatagram(into buffer: inout [UInt8]) throws(IOError) -> (count: Int, sender: SocketAddress) {
-    try perform("recvfrom") { () throws(Errno) in
+    try call("recvfrom") { () throws(Errno) in
       try blocking(.read) { () throws(Errno) in
         var span = buffer.mutableSpan
         return try kernel.receiveFrom(descriptor, into: &span)
@@ -267,7 +267,7 @@ extension Socket {
 
   /// Sends a datagram, whole or not at all.
   func send(datagram: [UInt8], to address: SocketAddress) throws(IOError) {
-    try perform("sendto", address.description) { () throws(Errno) in
+    try call("sendto", address.description) { () throws(Errno) in
       try blocking(.write) { () throws(Errno) in try kernel.send(descriptor, datagram.span, to: address) }
     }
   }
@@ -277,7 +277,7 @@ extension Socket {
   /// - Returns: the connection, non-blocking, and the peer's address.
   /// - Throws: ``IOError`` for `accept`, with code `EAGAIN` when there is none.
   public func accept() throws(IOError) -> (connection: Socket, address: SocketAddress?) {
-    try perform("accept") { () throws(Errno) in
+    try call("accept") { () throws(Errno) in
       let (accepted, address) = try kernel.accept(descriptor)
       let connection = Socket(adopting: accepted, kernel: kernel)
       connection.knownNonBlocking = true
@@ -318,14 +318,14 @@ extension Socket {
   ///
   /// - Throws: ``IOError`` for `fcntl`.
   public var isNonBlocking: Bool {
-    get throws(IOError) { try perform("fcntl") { () throws(Errno) in try kernel.isNonBlocking(descriptor) } }
+    get throws(IOError) { try call("fcntl") { () throws(Errno) in try kernel.isNonBlocking(descriptor) } }
   }
 
   /// Makes its calls return at once, or block.
   ///
   /// - Throws: ``IOError`` for `fcntl`.
   public func setNonBlocking(_ nonBlocking: Bool) throws(IOError) {
-    try perform("fcntl") { () throws(Errno) in try kernel.setNonBlocking(descriptor, nonBlocking) }
+    try call("fcntl") { () throws(Errno) in try kernel.setNonBlocking(descriptor, nonBlocking) }
     knownNonBlocking = nonBlocking
   }
 
@@ -338,7 +338,7 @@ extension Socket {
   }
 
   /// Runs a call on the descriptor, unless that is closed: its number may be someone else's by now.
-  func perform<Answer>(
+  func call<Answer>(
     _ operation: String, _ subject: String? = nil, _ call: () throws(Errno) -> Answer
   ) throws(IOError) -> Answer {
     guard !isClosed else { throw IOError(.badFileDescriptor, operation, subject ?? name) }

@@ -180,9 +180,9 @@ extension SocketAddress: CustomStringConvertible {
       if bytes.isEmpty {
         "unnamed"
       } else if bytes[0] == 0 {
-        "@" + Array(bytes.dropFirst()).readable
+        "@" + Array(bytes.dropFirst()).printable()
       } else {
-        bytes.readable
+        bytes.printable()
       }
     }
   }

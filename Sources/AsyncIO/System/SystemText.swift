@@ -41,14 +41,16 @@ extension [UInt8]: SystemText {
 }
 
 extension SystemText {
-  /// The text for a message: what is no UTF-8, or would not be seen, stands there as `\xFF`.
-  package var readable: String {
+  /// The text as it may stand in an error or a log, whoever has written it: on one line, without anything that moves a
+  /// terminal's cursor or turns the direction of writing round, and not longer than the limit in characters. What is no
+  /// UTF-8, or would not be seen, stands there as `\xFF`.
+  package func printable(limit: Int = 4096) -> String {
     let bytes = systemBytes
     var text = ""
     var parser = Unicode.UTF8.ForwardParser()
     var source = bytes.makeIterator()
     var position = 0
-    while true {
+    for _ in 0..<limit {
       let count: Int
       var scalar: Unicode.Scalar?
       switch parser.parseScalar(from: &source) {
@@ -65,6 +67,7 @@ extension SystemText {
       }
       position += count
     }
+    return position < bytes.count ? text + "…" : text
   }
 }
 
@@ -72,7 +75,7 @@ extension Unicode.Scalar {
   /// Whether it shows, and does not change how the text around it does.
   fileprivate var isSeen: Bool {
     switch properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
     default: true
     }
   }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Logging
 import SystemPackage
 
 /// An endpoint that sends and receives datagrams. asyncio's `DatagramTransport`.
@@ -17,10 +16,6 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
   private let file: SocketFile?
   /// Whether `errorReceived` runs: what it sends may fail again.
   private var isReportingError = false
-  /// Runs out when the queue is tried again; nil while the poller tells.
-  private var retryTimer: TimerHandle?
-  /// What was sent after the end.
-  private var droppedSends = DroppedWrites()
 
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, destination: SocketAddress?, file: SocketFile?
@@ -29,43 +24,35 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
     self.file = file
     let family = socket.family
     takesLongDatagrams = family != .ipv4 && family != .ipv6
-    super.init(loop, .socket(.init(socket: socket, remoteAddress: remoteAddress)))
+    super.init(loop, OwnedDescriptor(socket, remoteAddress: remoteAddress))
   }
 
   // MARK: What makes it an endpoint
 
   override class var titles: (noun: String, title: String) { ("datagram endpoint", "datagram endpoint") }
   override var name: String { (remoteAddress ?? destination ?? findLocalAddress())?.description ?? super.name }
-  override var hasUnsentBytes: Bool { !queue.isEmpty }
-  override var hasBytesForKernel: Bool { !queue.isEmpty && retryTimer == nil }
   override var unsentSize: Int { queue.size }
   override func tellMade(_ receiver: any DatagramProtocol) throws { try receiver.connectionMade(self) }
   override func discardUnsent() { queue.removeAll() }
 
-  override func serve(_ ready: Interest) {
-    if ready.contains(.hangUp) {
-      for error in loop.kernel.takeQueuedErrors(descriptor) where !state.hasEnded {
-        failed(IOError(error.code, "send", error.destination?.description ?? name))
-      }
+  override func hungUp() {
+    for error in loop.kernel.takeQueuedErrors(own.descriptor) where !state.hasEnded {
+      failed(IOError(error.code, "send", error.destination?.description ?? name))
     }
-    if ready.contains(.read), state.isReading { receive() }
-    if ready.contains(.write), !queue.isEmpty { flush() }
   }
 
-  override func letGo() {
-    retryTimer?.cancel()
-    retryTimer = nil
+  override func release() {
     if !socket.isClosed { file?.remove() }
-    super.letGo()
+    super.release()
   }
 
   // MARK: Receiving
 
   /// Receives one batch: what is left is for the next tick.
-  private func receive() {
+  override func read() {
     let batch = takesLongDatagrams ? memory.messageBatch : memory.packetBatch
     do throws(Errno) {
-      try loop.kernel.receive(descriptor, into: batch)
+      try loop.kernel.receive(own.descriptor, into: batch)
     } catch {
       if error != .wouldBlock { failed(IOError(error, "recv", name)) }
       return
@@ -98,7 +85,8 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
   ///   - address: where it goes; nil for the remote address that the endpoint was made with. On an endpoint with a
   ///     remote address, another one is an error: `EISCONN`.
   public func sendTo(_ data: Span<UInt8>, _ address: SocketAddress? = nil) {
-    guard admitsSend() else { return }
+    check("sendTo")
+    guard state.acceptsWrites else { return noteDropped("sent by") }
     if let address, let only = remoteAddress ?? destination, address != only, address != destination {
       // No programmer's error: the address may be that of whoever has sent something.
       let subject = "\(address) (the endpoint's remote address is \(only))"
@@ -109,7 +97,7 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
     // What is queued goes first.
     if queue.isEmpty {
       do throws(Errno) {
-        try loop.kernel.send(descriptor, data, to: target)
+        try loop.kernel.send(own.descriptor, data, to: target)
         return
       } catch {
         if error != .wouldBlock { return failed(IOError(error, "send", target?.description ?? name)) }
@@ -127,21 +115,15 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
   /// `sendto`.
   public func sendTo(_ text: String, _ address: SocketAddress? = nil) { sendTo(text.utf8Span.span, address) }
 
-  private func admitsSend() -> Bool {
-    check("sendTo")
-    if state.acceptsWrites { return true }
-    if droppedSends.isWorthAWarning() {
-      EventLoop.log.warning("what is sent by a closed datagram endpoint (\(name)) is dropped")
-    }
-    return false
-  }
-
   /// Sends one batch of what is queued.
-  private func flush() {
+  override func flush() {
+    if queue.isEmpty { return }
     do throws(Errno) {
-      queue.removeFirst(try loop.kernel.send(descriptor, queue.front))
+      queue.removeFirst(try loop.kernel.send(own.descriptor, queue.front))
     } catch .wouldBlock {
-      return retrySoon()
+      // The poller said that the socket takes a datagram, and it does not: a unix socket at the other end is full, which the
+      // poller knows nothing of. Asking it again at once would spin.
+      return setTimer(.milliseconds(1)) {}
     } catch {
       // It was the first's error; the others may fare better.
       let address = queue.front.first?.address
@@ -153,28 +135,19 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
     lastByteWasSent()
   }
 
-  /// Looks again in a moment. The poller said that the socket takes a datagram, and it does not: a unix socket at the
-  /// other end is full, which the poller knows nothing of. Asking it again at once would spin.
-  private func retrySoon() {
-    retryTimer = loop.callLater(.milliseconds(1)) { [unowned self] in
-      retryTimer = nil
-      settle()
-    }
-  }
-
   // MARK: Errors
 
   /// Tells the protocol of a failed call. A protocol that answers an error by sending what fails again is told of that
   /// in the next iteration: it would else call itself until the stack ends.
   private func failed(_ error: IOError) {
     if isReportingError {
-      loop.callSoon { self.tell(error) }
+      loop.callSoon { self.tellError(error) }
     } else {
-      tell(error)
+      tellError(error)
     }
   }
 
-  private func tell(_ error: IOError) {
+  private func tellError(_ error: IOError) {
     isReportingError = true
     defer {
       isReportingError = false

@@ -13,37 +13,37 @@ public class DescriptorTransport: BaseTransport {
   final let loop: EventLoop
   /// What transports of one loop share.
   final let memory: TransportMemory
-  /// Ours to close, which happens right after `connectionLost`.
-  final let endpoint: TransportEndpoint
-  final let descriptor: FileDescriptor
-  final let kind: FileKind
+  /// Closed right after `connectionLost`.
+  final let own: OwnedDescriptor
   /// What it may do now, and has to do next.
   final var state = TransportState()
   /// How much may wait to be sent.
   final var marks = WaterMarks()
+  /// What was sent after the end.
+  private final var droppedWrites = DroppedWrites()
   /// Whether the protocol was told of the transport, and so has to be told of its end.
   final var wasMade = false
   /// Told after `connectionLost`, by whoever made the transport. Nil afterwards, since it may refer to this.
   private final var onEnd: ((DescriptorTransport) -> Void)?
   /// A socket's own address, once somebody has asked.
   private final var knownLocalAddress: SocketAddress?
-  /// From the start until the descriptors are let go of: what is watched, and what the program gave us if that is another.
+  /// From the start until the descriptors are released: what is watched, and what the program gave us if that is another.
   private final var claim: DescriptorClaim?
   private final var originalClaim: DescriptorClaim?
   /// What the poller was told to watch for.
   private(set) final var watched: Interest = []
   /// Whether the poller cannot watch the descriptor.
   private final var isUnwatchable = false
-  /// Whether a descriptor that cannot be watched has its turn in the next iteration.
+  /// Whether it has a turn in the next iteration.
   private final var hasTurn = false
+  /// Runs out when something has taken too long, or is to be tried again: one thing at a time. Nil while there is none.
+  private(set) final var timer: TimerHandle?
 
-  init(_ loop: EventLoop, _ endpoint: TransportEndpoint, onEnd: ((DescriptorTransport) -> Void)? = nil) {
+  init(_ loop: EventLoop, _ own: OwnedDescriptor, onEnd: ((DescriptorTransport) -> Void)? = nil) {
     self.loop = loop
     self.onEnd = onEnd
     memory = loop.transportMemory
-    self.endpoint = endpoint
-    descriptor = endpoint.descriptor
-    kind = endpoint.kind
+    self.own = own
   }
 
   // MARK: What the kinds of transport differ in
@@ -51,41 +51,48 @@ public class DescriptorTransport: BaseTransport {
   /// What the transport is called: by itself, and in front of its name.
   class var titles: (noun: String, title: String) { misuse("a transport of no kind has no title") }
   /// The peer, or the descriptor, for errors and logs.
-  var name: String { endpoint.name }
+  var name: String { own.name }
   /// Who is told of the end and of flow control; nil after `connectionLost`.
   var listener: (any BaseProtocol)? { nil }
+  /// How much waits to be sent, for the marks.
+  var unsentSize: Int { 0 }
   /// Whether the end has to wait for what was accepted.
-  var hasUnsentBytes: Bool { false }
+  var hasUnsentBytes: Bool { unsentSize > 0 }
+  /// Whether there is something that the kernel could take, as soon as the poller says so.
+  var hasBytesForKernel: Bool { hasUnsentBytes && timer == nil }
   /// Whether what arrives is read, and dropped, while the end waits for what was accepted.
   var drainsWhileClosing: Bool { false }
-  /// Whether there is something that the kernel could take.
-  var hasBytesForKernel: Bool { false }
-  /// How much waits, for the marks.
-  var unsentSize: Int { 0 }
-  /// What has to be heard of the descriptor. An end is looked for wherever something is.
-  var wantedInterest: Interest {
-    var interest = state.interest(hasUnsentBytes: hasBytesForKernel)
-    if !interest.isEmpty { interest.insert(.hangUp) }
-    return interest
-  }
+  /// Whether a hang-up is looked for also where nothing else is.
+  var awaitsHangUp: Bool { false }
 
-  /// Does what the descriptor is ready for.
-  func serve(_ ready: Interest) {}
+  /// Takes what has arrived, and hands it to the protocol.
+  func read() {}
 
-  /// Reading goes on after a pause.
-  func readingWasResumed() {}
+  /// Sends what waits, as far as the kernel takes it.
+  func flush() {}
+
+  /// Something has happened to the descriptor that nobody asks for: a hang-up, or an error.
+  func hungUp() {}
+
+  /// What is due without a word from the poller.
+  func takeTurn() { serve(watched.subtracting(.hangUp)) }
 
   /// Drops what waits to be sent.
   func discardUnsent() {}
 
-  // MARK: The end
+  /// Tells the protocol that the peer has ended its side.
+  ///
+  /// - Returns: whether the transport stays open.
+  func tellEOF() throws -> Bool { false }
+
+  // MARK: Closing
 
   public final var isClosing: Bool {
     check("isClosing")
     return state.isClosing
   }
 
-  public func close() {
+  public final func close() {
     check("close")
     defer { settle() }
     perform(state.close(hasUnsentBytes: hasUnsentBytes, drains: drainsWhileClosing))
@@ -96,12 +103,22 @@ public class DescriptorTransport: BaseTransport {
 
   /// Does what the state has decided.
   func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
-    if case .trap(let mistake) = action { misuse(mistake.sentence) }
-    guard action == .end else { return }
-    discardUnsent()
-    marks.silence()
-    // After a loop's end there is nobody to call any more.
-    if !loop.isClosed { loop.callSoon { self.finish(error) } }
+    switch action {
+    case .trap(let mistake): misuse(mistake.sentence)
+    case .deliverSoon: scheduleTurn()
+    case .tellEnd: tellEnd()
+    case .end:
+      discardUnsent()
+      cancelTimer()
+      marks.silence()
+      // After a loop's end there is nobody to call any more.
+      if !loop.isClosed { loop.callSoon { self.tellLost(error) } }
+    default: break
+    }
+  }
+
+  private final func tellEnd() {
+    do { if try !tellEOF() { close() } } catch { protocolFailed("eofReceived", error) }
   }
 
   /// Does what waited for the last byte, once that is out.
@@ -109,31 +126,32 @@ public class DescriptorTransport: BaseTransport {
     if !hasUnsentBytes { perform(state.lastByteWasSent()) }
   }
 
-  /// The last call to the protocol; then everything is let go of.
-  private final func finish(_ error: (any Error)?) {
+  /// The last call to the protocol; then everything is released.
+  private final func tellLost(_ error: (any Error)?) {
     if wasMade {
       do { try listener?.connectionLost(error) } catch { report("error in a protocol's connectionLost", error) }
     }
     let onEnd = onEnd
-    letGo()
+    release()
     onEnd?(self)
   }
 
   /// Gives up everything that it has.
-  func letGo() {
+  func release() {
     guard let claim else { return }
     loop.release(claim)
     if let originalClaim { loop.release(originalClaim) }
     self.claim = nil
     watched = []
     onEnd = nil
+    cancelTimer()
     // Asked for afterwards too.
     _ = findLocalAddress()
-    endpoint.close(loop.kernel)
+    own.close(loop.kernel)
   }
 
   final func findLocalAddress() -> SocketAddress? {
-    if knownLocalAddress == nil, case .socket(let end) = endpoint { knownLocalAddress = end.socket.localAddress }
+    if knownLocalAddress == nil { knownLocalAddress = own.socket?.localAddress }
     return knownLocalAddress
   }
 
@@ -156,6 +174,14 @@ public class DescriptorTransport: BaseTransport {
     loop.callExceptionHandler(context)
   }
 
+  /// Notes that something was sent behind the end, and warns of a program that goes on with that.
+  final func noteDropped(_ what: StaticString) {
+    if droppedWrites.isWorthAWarning() {
+      let noun = own.kind == .socket ? Self.titles.noun : "pipe"
+      EventLoop.log.warning("what is \(what) a closed \(noun) (\(name)) is dropped")
+    }
+  }
+
   /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
   /// program's code.
   final func tellFlow() {
@@ -171,8 +197,23 @@ public class DescriptorTransport: BaseTransport {
 
   /// Becomes the owner of the descriptor.
   final func claimDescriptor() {
-    claim = loop.claim(descriptor, for: self)
-    if endpoint.number != descriptor { originalClaim = loop.claim(endpoint.number, for: self) }
+    claim = loop.claim(own.descriptor, for: self)
+    if own.known != own.descriptor { originalClaim = loop.claim(own.known, for: self) }
+  }
+
+  /// Does what the descriptor is ready for.
+  @inline(__always)
+  private final func serve(_ ready: Interest) {
+    if ready.contains(.hangUp) { hungUp() }
+    if ready.contains(.read), state.wantsInput { read() }
+    if ready.contains(.write) { flush() }
+  }
+
+  /// What has to be heard of the descriptor. An end is looked for wherever something is.
+  final var wantedInterest: Interest {
+    var interest = state.interest(hasUnsentBytes: hasBytesForKernel)
+    if !interest.isEmpty || awaitsHangUp { interest.insert(.hangUp) }
+    return interest
   }
 
   /// Has the poller told what is wanted from now on: the last thing that every way in does.
@@ -185,31 +226,49 @@ public class DescriptorTransport: BaseTransport {
   private final func watch(_ wanted: Interest) {
     guard let claim else { return }
     watched = wanted
-    if isUnwatchable { return takeTurns() }
     do throws(Errno) {
-      try loop.setInterest(wanted, for: claim)
+      if !isUnwatchable { try loop.setInterest(wanted, for: claim) }
     } catch {
-      if error == .notPermitted, kind == .characterDevice {
-        isUnwatchable = true
-        return takeTurns()
+      // Some character devices, such as `/dev/null`, cannot be watched: they never make anybody wait. Those count as ready
+      // in each iteration in which something is wanted of them.
+      isUnwatchable = error == .notPermitted && own.kind == .characterDevice
+      if !isUnwatchable {
+        watched = []
+        end(IOError(error, "epoll", name))
       }
-      watched = []
-      end(IOError(error, "epoll", name))
     }
+    goOnUnwatched()
   }
 
-  /// Some character devices, such as `/dev/null`, cannot be watched: they never make anybody wait. Those count as ready
-  /// in each iteration in which something is wanted of them.
-  private final func takeTurns() {
-    guard !hasTurn, !watched.subtracting(.hangUp).isEmpty else { return }
+  // MARK: Turns and times
+
+  /// Has its turn come in the next iteration.
+  final func scheduleTurn() {
+    guard !hasTurn, !loop.isClosed else { return }
     hasTurn = true
     loop.callSoon { [self] in
       hasTurn = false
-      let ready = watched.subtracting(.hangUp)
-      if !ready.isEmpty { descriptorIsReady(ready) }
-      takeTurns()
+      takeTurn()
+      settle()
+      goOnUnwatched()
     }
   }
+
+  private final func goOnUnwatched() {
+    if isUnwatchable, !watched.subtracting(.hangUp).isEmpty { scheduleTurn() }
+  }
+
+  /// Has something done in so long, unless it is taken back before.
+  final func setTimer(_ delay: Duration, _ action: @escaping () -> Void) {
+    timer?.cancel()
+    timer = loop.callLater(delay) { [self] in
+      timer = nil
+      action()
+      settle()
+    }
+  }
+
+  final func cancelTimer() { timer.take()?.cancel() }
 }
 
 extension DescriptorTransport: ReadinessWatcher {
@@ -226,7 +285,98 @@ extension DescriptorTransport: ReadinessWatcher {
     }
     _ = state.end()
     discardUnsent()
-    letGo()
+    release()
+  }
+}
+
+/// A transport that hands a stream of bytes to its protocol.
+protocol ByteReceiving: DescriptorTransport {
+  /// The protocol, where it brings the buffer.
+  var bufferedReceiver: (any BufferedProtocol)? { get }
+  func deliver(_ bytes: Span<UInt8>) throws
+  /// A receive has failed for good.
+  func receivingFailed(_ error: IOError)
+}
+
+extension ByteReceiving {
+  /// Receives once: what is left is for the next tick.
+  @inline(__always)
+  func receive() {
+    // Whose buffer is filled is told of it, also if it has itself replaced meanwhile. A nil that is known costs nothing.
+    if let bufferedReceiver { receive(for: bufferedReceiver) } else { receive(for: nil) }
+  }
+
+  @inline(__always)
+  private func receive(for receiver: (any BufferedProtocol)?) {
+    switch fill(
+      receiver,
+      { (target) throws(Errno) in
+        // A socket is told not to wait: its mode may be another's business.
+        own.kind == .socket
+          ? try loop.kernel.receive(own.descriptor, into: &target) : try loop.kernel.read(own.descriptor, into: &target)
+      })
+    {
+    case .success(0): perform(state.peerEnded())
+    case .success(let count): handOver(count, to: receiver)
+    case .failure(.wouldBlock): perform(state.foundNothing())
+    // This is how a terminal says that there is nobody at its other side any more.
+    case .failure(.ioError) where own.kind == .characterDevice: perform(state.peerEnded())
+    case .failure(let error): receivingFailed(IOError(error, own.calls.receive, name))
+    case nil: break
+    }
+  }
+
+  /// Has a call fill the protocol's own buffer where it brings one, else the loop's.
+  ///
+  /// - Returns: what the call answers; nil where the protocol has failed to lend its buffer.
+  @inline(__always)
+  func fill<Answer, Failure: Error>(
+    _ receiver: (any BufferedProtocol)?, _ call: (inout MutableSpan<UInt8>) throws(Failure) -> Answer
+  ) -> Result<Answer, Failure>? {
+    guard let receiver else {
+      do throws(Failure) { return .success(try memory.readBuffer.fill(call)) } catch { return .failure(error) }
+    }
+    var outcome: Result<Answer, Failure>?
+    do {
+      try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
+        guard target.count > 0 else { throw EventLoopError.emptyBuffer }
+        do throws(Failure) { outcome = .success(try call(&target)) } catch { outcome = .failure(error) }
+      }
+      guard outcome != nil else { throw EventLoopError.emptyBuffer }
+    } catch {
+      protocolFailed("withBuffer", error)
+      return nil
+    }
+    return outcome
+  }
+
+  /// Hands the protocol what was filled in, from the buffer's start.
+  @inline(__always)
+  func handOver(_ count: Int, to receiver: (any BufferedProtocol)?) {
+    guard let receiver else {
+      do { try memory.readBuffer.withPrefix(count) { try deliver($0) } } catch { protocolFailed("dataReceived", error) }
+      return
+    }
+    do { try receiver.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
+  }
+}
+
+extension ReadTransport where Self: DescriptorTransport {
+  public var isReading: Bool {
+    check("isReading")
+    return state.isReading
+  }
+
+  public func pauseReading() {
+    check("pauseReading")
+    state.pauseReading()
+    settle()
+  }
+
+  public func resumeReading() {
+    check("resumeReading")
+    perform(state.resumeReading())
+    settle()
   }
 }
 

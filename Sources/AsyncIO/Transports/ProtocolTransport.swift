@@ -17,7 +17,7 @@ public class ProtocolTransport<Receiver>: DescriptorTransport {
     if receiver != nil { setReceiver(newProtocol) }
   }
 
-  func setReceiver(_ new: Receiver) { receiver = new }
+  func setReceiver(_ new: Receiver?) { receiver = new }
 
   override final var listener: (any BaseProtocol)? { receiver as? any BaseProtocol }
 
@@ -42,11 +42,11 @@ public class ProtocolTransport<Receiver>: DescriptorTransport {
     state.didStart()
   }
 
-  override func letGo() {
+  override func release() {
     // Kept until this object is done changing: a protocol may call back from its deinit.
     let last = receiver
     defer { withExtendedLifetime(last) {} }
-    receiver = nil
-    super.letGo()
+    setReceiver(nil)
+    super.release()
   }
 }

@@ -6,31 +6,24 @@ import SystemPackage
 /// The engine has its own memory on both sides, into which and out of which the kernel copies: nothing else does, but
 /// where several records go out by one system call.
 final class SocketWire: TLSWire {
-  /// What a socket's stream ends with.
-  enum End {
-    /// The peer has closed its side.
-    case ofStream
-    case failure(Errno)
-  }
-
   private let kernel: any Kernel
   private let descriptor: FileDescriptor
   /// Bytes from the peer that somebody else has received. They go before what the socket has.
-  private var early: [UInt8] = []
+  private(set) var early: [UInt8] = []
   /// Whether the latest receive has found nothing.
-  private(set) var isEmpty = false
+  private var isKernelEmpty = false
   /// How many bytes may be received yet for this report of the poller.
   private var allowance = 0
   /// How the stream ended, behind everything that the engine has been given; nil while it goes on.
-  private(set) var end: End?
+  private(set) var end: WireReport.End?
   /// Encrypted bytes, and those from before the encryption, that the kernel has not taken yet.
   var pending = WriteBuffer()
   /// Records that go out together; nil where each goes by itself.
   private var joined: [UInt8]?
   /// Why the kernel takes no more; nil while it does.
   private(set) var sendFailure: Errno?
-  /// How many bytes the kernel has brought.
-  private(set) var receivedCount = 0
+  /// How many bytes the kernel has brought since the last report.
+  private var received = 0
   /// How many bytes the kernel has taken, to tell a slow peer from a dead one.
   private(set) var sentCount = 0
 
@@ -38,8 +31,6 @@ final class SocketWire: TLSWire {
     self.kernel = kernel
     self.descriptor = descriptor
   }
-
-  var hasEarlyBytes: Bool { !early.isEmpty }
 
   func discard() {
     early = []
@@ -51,7 +42,7 @@ final class SocketWire: TLSWire {
   /// Has the engine receive what the poller reported.
   func allowReceiving() {
     allowance = EventLoop.readLimit
-    isEmpty = false
+    isKernelEmpty = false
   }
 
   /// Takes bytes that go before those that the socket has.
@@ -73,15 +64,21 @@ final class SocketWire: TLSWire {
     do throws(Errno) {
       let count = try kernel.receive(descriptor, into: &buffer)
       if count == 0 { end = .ofStream }
-      receivedCount += count
+      received += count
       allowance = count < buffer.count ? 0 : allowance - count
       return count
     } catch {
       if error != .wouldBlock { end = .failure(error) }
-      isEmpty = true
+      isKernelEmpty = true
       allowance = 0
       return 0
     }
+  }
+
+  /// What the kernel had to say during a call of the engine's.
+  func takeReport() -> WireReport {
+    defer { received = 0 }
+    return WireReport(end: end, isKernelEmpty: isKernelEmpty, received: received)
   }
 
   // MARK: To the peer

@@ -16,15 +16,13 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   var isSendingFile = false
   /// The file transfer, while it waits for the kernel to take more.
   var writeWaiter: Waiter?
-  /// Why nothing can be sent any more; nil while something can.
-  var brokenSending: BrokenSending?
-  /// Whether a turn is scheduled in which what is held is delivered.
-  var isDeliveryScheduled = false
+  /// Why nothing can be sent any more, for `connectionLost`; nil while something can.
+  var brokenSending: (any Error)?
 
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((DescriptorTransport) -> Void)? = nil
   ) {
-    super.init(loop, .socket(.init(socket: socket, remoteAddress: remoteAddress)), onEnd: onEnd)
+    super.init(loop, OwnedDescriptor(socket, remoteAddress: remoteAddress), onEnd: onEnd)
   }
 
   /// Ties the protocol to the transport; with TLS it is told of that after the handshake.
@@ -39,17 +37,20 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override class var titles: (noun: String, title: String) { ("connection", "connection with") }
 
-  override func setReceiver(_ new: any StreamProtocol) {
+  override func setReceiver(_ new: (any StreamProtocol)?) {
     super.setReceiver(new)
-    if state.dropsInput { return }
-    taker = new
-    bufferedReceiver = new as? any BufferedProtocol
+    // What is drained has nobody to go to.
+    taker = state.dropsInput ? nil : new
+    bufferedReceiver = taker as? any BufferedProtocol
   }
 
   /// The peer may have to be rid of what it sends before it reads what we still have to send.
   override var drainsWhileClosing: Bool { true }
 
   override func tellMade(_ receiver: any StreamProtocol) throws { try receiver.connectionMade(self) }
+
+  /// TLS has no half-close: a peer that says goodbye wants no more.
+  override func tellEOF() throws -> Bool { try receiver?.eofReceived() == true && tls == nil }
 
   /// For bytes in the buffer, or those of a file.
   override var hasUnsentBytes: Bool { backlog != nil || isSendingFile || tls?.wire.pending.isEmpty == false }
@@ -61,36 +62,82 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     tls?.discardUnsent()
   }
 
-  override var hasBytesForKernel: Bool {
-    guard let tls else { return backlog != nil }
-    return !tls.wire.pending.isEmpty || backlog != nil && !state.isHandshaking
+  /// Whether the kernel has all that it can be given now.
+  var isFlushed: Bool {
+    guard let tls else { return backlog == nil }
+    return tls.wire.pending.isEmpty && (backlog == nil || state.isHandshaking)
   }
 
-  override var wantedInterest: Interest {
-    var interest = state.interest(hasUnsentBytes: hasBytesForKernel || writeWaiter != nil)
-    if !interest.isEmpty { interest.insert(.hangUp) }
-    return interest
-  }
+  override var hasBytesForKernel: Bool { !isFlushed || writeWaiter != nil }
 
-  override func serve(_ ready: Interest) {
-    // What a program's option had the kernel report: times of sending, for instance. It would wake the loop for ever.
-    if ready.contains(.hangUp) { _ = loop.kernel.takeQueuedErrors(descriptor) }
-    if ready.contains(.read), state.wantsInput { read() }
-    guard ready.contains(.write) else { return }
-    if hasBytesForKernel { if let tls { flushEncrypted(tls) } else { flush() } }
-    if !hasBytesForKernel { wakeWriter() }
-  }
+  /// What a program's option had the kernel report: times of sending, for instance. It would wake the loop for ever.
+  override func hungUp() { _ = loop.kernel.takeQueuedErrors(own.descriptor) }
 
   // MARK: Reading
 
-  override func readingWasResumed() {
-    if state.hasFailedSending || state.isDelivering && tls?.hasHeldBytes == true { scheduleDelivery() }
+  override func read() {
+    guard let tls else { return receive() }
+    tls.wire.allowReceiving()
+    state.bytesArrived()
+    takeArrived()
   }
 
-  func read() {
-    if let tls { return readEncrypted(tls) }
-    if let bufferedReceiver { return readIntoBuffer(of: bufferedReceiver) }
-    receive()
+  /// Does what can be done with what has arrived over TLS. What nobody wants yet stays where it is.
+  func takeArrived() {
+    // The program may begin another handshake meanwhile.
+    while let step = state.step, let stage = tls {
+      switch step {
+      case .handshake: continueHandshake(stage)
+      case .deliver: decrypt(stage, for: bufferedReceiver)
+      case .discard: discard(stage)
+      case .end: streamEnded(stage)
+      case .endOfRest: end(brokenSending)
+      }
+    }
+  }
+
+  /// Decrypts into the protocol's own buffer, if it brings one, and tells it.
+  private func decrypt(_ stage: TLSStage, for receiver: (any BufferedProtocol)?) {
+    let outcome = fill(receiver) { (target) throws(TLSError) in
+      try stage.engine.decrypt(from: stage.wire, into: &target)
+    }
+    switch outcome {
+    case .failure(let error): end(error.with(name))
+    case .success(let step):
+      let action = state.decrypted(step.next, stage.wire.takeReport(), hasUnsentBytes: hasUnsentBytes)
+      noteSending(stage)
+      // An end comes without bytes.
+      if step.count > 0 { handOver(step.count, to: receiver) } else { perform(action) }
+    case nil: break
+    }
+  }
+
+  // MARK: After a send that failed
+  //
+  // A peer that goes away, or a network that does, is as a rule noticed by a send: a reset takes what was to be sent, and
+  // leaves what had arrived where it is, in the kernel and in the engine of TLS. That was sent in good faith, and the
+  // program is given it before it is told of the end, in turns that others share. There is nothing to wait for: the first
+  // receive that finds nothing is the end.
+
+  /// How long what has arrived waits for a program that has paused reading. Without a limit, one that only writes, and
+  /// has paused for good, would never hear of the end.
+  static let pauseLimit = Duration.seconds(20)
+
+  override func takeTurn() {
+    guard state.hasFailedSending else { return takeArrived() }
+    // Every pause has its own time.
+    cancelTimer()
+    guard state.isReading else { return waitForReader() }
+    read()
+    if state.hasFailedSending { scheduleTurn() }
+  }
+
+  /// Reading is paused: what waits for it decides whether the end has to wait as well.
+  private func waitForReader() {
+    guard state.holdsSomething || loop.kernel.hasUnreadBytes(own.descriptor) else { return end(brokenSending) }
+    setTimer(StreamTransport.pauseLimit) { [self] in perform(state.limitReached(madeProgress: false)) }
+    // Nothing is buffered any more. Whoever waits for that may be who has to go on reading.
+    tellFlow()
   }
 
   // MARK: Writing
@@ -100,7 +147,6 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     if let tls { writeEncrypted(bytes, tls) } else { send(bytes) }
   }
 
-  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public override func writeLines(_ lines: [[UInt8]]) {
     guard admitsWrite("writeLines"), lines.contains(where: { !$0.isEmpty }) else { return }
     if let tls { writeLinesEncrypted(lines, tls) } else { send(lines) }
@@ -120,67 +166,59 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   /// After `writeEOF`, and into a file that is being sent, bytes are an error of the program.
   override func accepts(_ method: StaticString) -> Bool {
-    require(!isSendingFile || state.isClosing, "StreamTransport.\(method): called while a file is being sent")
     if state.acceptsWrites, !isSendingFile { return true }
+    require(!isSendingFile || state.isClosing, "StreamTransport.\(method): called while a file is being sent")
     require(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
     return false
   }
 
-  override func sendingFailed(_ error: IOError) {
-    perform(state.sendingFailed(), error)
+  override func flush() {
+    if let tls { flushEncrypted(tls) } else { super.flush() }
+    if isFlushed { wakeWriter() }
   }
 
-  // MARK: Closing
+  override func sendingFailed(_ error: IOError) { perform(state.sendingFailed(), error) }
 
-  public override func close() {
-    check("close")
-    if let tls, !state.isClosing, hasUnsentBytes { limitShutdown(tls) }
-    super.close()
-    // What is drained has nobody to go to.
-    if state.dropsInput {
-      taker = nil
-      bufferedReceiver = nil
-    }
-  }
+  // MARK: What the state has decided
 
   override func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
     switch action {
-    case .none:
-      break
-    case .shutDownWriting:
-      // A peer that is gone already is noticed by reading.
-      try? loop.kernel.shutdownWrite(descriptor)
-    case .sendCloseNotify:
-      sendCloseNotify()
-    case .deliverRest:
-      if let error { deliverRest(error) }
-    case .failHandshake:
-      handshakeBroke(error)
     case .begin:
       begin()
-    case .tellEnd:
-      tellEnd()
-    case .trap:
-      super.perform(action)
+    case .shutDownWriting:
+      // A peer that is gone already is noticed by reading.
+      try? loop.kernel.shutdownWrite(own.descriptor)
+    case .sendCloseNotify:
+      sendCloseNotify()
+    case .limitClose:
+      limitClose()
+    case .forgetReceiver:
+      setReceiver(receiver)
+    case .deliverRest:
+      brokenSending = error
+      discardUnsent()
+      if let error { wakeWriter(.failure(error)) }
+      scheduleTurn()
+    case .failHandshake:
+      handshakeBroke(error)
+    case .refuseFlood:
+      end(IOError(.connectionAbort, "TLS shutdown", "\(name) (the peer went on sending after the close)"))
     case .endWell:
       perform(.end)
     case .end:
-      let error = error ?? brokenSending?.error ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
-      brokenSending?.timer?.cancel()
+      let error = error ?? brokenSending ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", name))
       wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", name)))
       super.perform(action, error)
+    case .none, .deliverSoon, .tellEnd, .trap:
+      super.perform(action)
     }
   }
 
-  override func letGo() {
-    taker = nil
-    bufferedReceiver = nil
-    tls?.setTimer(nil)
+  override func release() {
     tls = nil
-    brokenSending?.timer?.cancel()
     brokenSending = nil
-    super.letGo()
+    super.release()
   }
 }
 
@@ -188,26 +226,6 @@ extension StreamTransport: ByteReceiving {
   @inline(__always)
   func deliver(_ bytes: Span<UInt8>) throws { try taker?.dataReceived(bytes) }
 
-  func receivingFailed(_ error: Errno) {
-    if let broken = brokenSending { return end(broken.error) }
-    if error != .wouldBlock { end(IOError(error, endpoint.calls.receive.description, name)) }
-  }
-
-  func receiveEnd() {
-    // After a reset that a send was told of, a read is told of an end that may be none.
-    if let broken = brokenSending, tls == nil { return end(broken.error) }
-    perform(state.peerEnded())
-    // The peer's answer to our close may be all that was missing.
-    if state.hasSaidGoodbye { lastByteWasSent() }
-  }
-
-  private func tellEnd() {
-    do {
-      // TLS has no half-close: a peer that says goodbye wants no more.
-      let staysOpen = try receiver?.eofReceived() == true && tls == nil
-      if !staysOpen { close() }
-    } catch {
-      protocolFailed("eofReceived", error)
-    }
-  }
+  /// After a send that failed, that was the reason.
+  func receivingFailed(_ error: IOError) { end(brokenSending ?? error) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a transport needs to encrypt: the engine, and what waits on either side of it.
+/// What a transport needs to encrypt: the engine, its wire, and who awaits the handshake. How far the connection is, the
+/// transport's state knows.
 final class TLSStage {
   /// How much plaintext is encrypted for one system call: four records.
   static let chunk = 64 * 1024
@@ -16,14 +17,10 @@ final class TLSStage {
   let provider: any TLSProvider
   let handshakeTimeout: Duration
   let shutdownTimeout: Duration
-  var engine: any TLSEngine
+  private(set) var engine: any TLSEngine
   let wire: SocketWire
-  /// Whether the engine may have more plaintext without more from the peer.
-  var hasPlaintext = false
   /// How many of the program's bytes were encrypted and are not with the kernel yet. They count for the marks.
   var encryptedCount = 0
-  /// Whether the two ends have agreed.
-  var isAgreed = false
   /// Whether this end accepts.
   private let isServer: Bool
   /// How the handshake ended, for whoever awaits it; nil while it has not.
@@ -32,10 +29,6 @@ final class TLSStage {
   var waiter: Waiter?
   /// Whether somebody awaits the handshake, or will: else its failure goes to the exception handler.
   var isAwaited = true
-  /// Runs out when the handshake, or the close, takes too long.
-  private var timer: TimerHandle?
-  /// How many bytes may have been received by the time of the peer's answer to our close.
-  var receiveLimit = Int.max
 
   init(_ engine: any TLSEngine, _ options: TLSOptions, over wire: SocketWire) {
     self.engine = engine
@@ -46,29 +39,29 @@ final class TLSStage {
     shutdownTimeout = options.shutdownTimeout
   }
 
-  /// What was agreed on; nil while nothing was.
-  var info: TLSInfo? { isAgreed ? engine.info : nil }
+  /// Goes on over another one, as TLS inside TLS: they are one engine from here on.
+  ///
+  /// - Parameter received: bytes for this engine that the lower one has decrypted already. Those that it has not are still
+  ///   to be decrypted by it: they go to both, whose lower part it is.
+  func stack(on lower: TLSStage, received: [UInt8]) {
+    engine = StackedTLSEngine(
+      engine, over: lower.engine, received: received, acceptsTruncation: provider.insecurelyAcceptsTruncation)
+    wire.takeOver(lower.wire)
+    encryptedCount = lower.encryptedCount
+  }
 
-  /// Whether there is something to deliver, whatever the socket has.
-  var hasHeldBytes: Bool { hasPlaintext || wire.hasEarlyBytes || wire.end != nil }
+  /// What was agreed on; nil while nothing was.
+  var info: TLSInfo? { if case .success = outcome { engine.info } else { nil } }
 
   /// Whether the peer takes a handshake that is done on this side for done, whatever became of the last that we sent: in
   /// TLS 1.3 a server sends no more than tickets for sessions then, which it likes to do without.
   var isDoneForPeer: Bool { isServer && engine.info.version == "TLSv1.3" }
 
-  func setTimer(_ new: TimerHandle?) {
-    timer?.cancel()
-    timer = new
-  }
-
   /// Notes how the handshake ended, and wakes whoever awaits it.
   func finishHandshake(_ result: Result<Void, any Error>) {
     guard outcome == nil else { return }
     outcome = result
-    setTimer(nil)
-    let awaiting = waiter
-    waiter = nil
-    awaiting?.resume()
+    waiter.take()?.resume()
   }
 
   func discardUnsent() {
@@ -78,9 +71,7 @@ final class TLSStage {
 
   /// The connection has ended, for this reason if the handshake was not done.
   func end(_ reason: any Error) {
-    setTimer(nil)
     wire.discard()
-    hasPlaintext = false
     finishHandshake(.failure(reason))
   }
 }

@@ -122,9 +122,12 @@ extension SocketTransport where Self: DescriptorTransport {
     return findLocalAddress()
   }
 
-  public var remoteAddress: SocketAddress? { endpoint.socketEnd.remoteAddress }
+  public var remoteAddress: SocketAddress? { own.remoteAddress }
 
-  var socket: Socket { endpoint.socketEnd.socket }
+  var socket: Socket {
+    guard let socket = own.socket else { misuse("a pipe's transport was asked for its socket") }
+    return socket
+  }
 }
 
 extension ExtraInfoKey where Value == Socket {
@@ -146,7 +149,7 @@ protocol PipeTransport: BaseTransport {
 }
 
 extension PipeTransport where Self: DescriptorTransport {
-  var pipeDescriptor: FileDescriptor { endpoint.number }
+  var pipeDescriptor: FileDescriptor { own.known }
 }
 
 extension ExtraInfoKey where Value == FileDescriptor {

@@ -4,44 +4,54 @@
 /// is the one to end the process for an event that cannot be. What is in here would cost each access to the state a check.
 ///
 /// Every state carries what means something in it, and nothing else. So a stream that is encrypted has no write side that
-/// could be shut by itself, and one that was closed does not know whether the program had paused.
+/// could be shut by itself, one that was closed does not know whether the program had paused, and only one that is encrypted
+/// knows what its engine holds.
 ///
 /// ```
-///           ┌─ handshaking ─┐          ┌─ sendingFailed ─┐
-///  starting ┴───────────────┴─> open ──┼─> flushing ─────┼─> ended
-///                                      └─> finishing ─> awaitingPeer ─┘       (over TLS)
+///           ┌─ handshaking ─┐          ┌─ sendingFailed ──────────────────┐
+///  starting ┴───────────────┴─> open ──┼─> flushing ──────────────────────┼─> ended
+///                                      └─> finishing ─┬─> awaitingPeer ─┬─┘       (over TLS)
+///                                                     └───> parting <───┘
 /// ```
 struct TransportState: Equatable {
   /// What an event asks the transport to do.
   enum Action: Equatable {
     case none
+    /// Tell the program of the connection, which is set up now.
+    case begin
+    /// Have what has arrived delivered, in a turn of its own.
+    case deliverSoon
+    /// Tell the program of the peer's end.
+    case tellEnd
     /// End the write side of the socket: every byte is out.
     case shutDownWriting
     /// Tell the peer, over TLS, that every byte is out.
     case sendCloseNotify
+    /// Give the peer its time, from now on, to take what it is sent.
+    case limitClose
+    /// Give what arrives to nobody any more.
+    case forgetReceiver
     /// Drop what is unsent, and deliver what has arrived: nothing more comes and goes.
     case deliverRest
     /// Give up a handshake, which nobody can take for a connection.
     case failHandshake
-    /// Tell the program of the peer's end.
-    case tellEnd
+    /// End it: the peer takes no notice of our last word.
+    case refuseFlood
     /// Drop what is unsent and schedule `connectionLost`. Asked for once.
     case end
     /// The same, whatever error there is: all was said, and that is as good an end as any.
     case endWell
-    /// Tell the program of the connection, which is set up now.
-    case begin
     /// End the process: there is no such event here, so the transport has made a mistake, or the program.
     case trap(Mistake)
   }
 
   enum Mistake: Equatable {
-    case handshake, endOfHandshake, halfClose, endOfNobody
+    case handshake, handshakeOfNobody, halfClose, endOfNobody
 
     var sentence: String {
       switch self {
       case .handshake: "a handshake began on a connection that ends, or has one already"
-      case .endOfHandshake: "a handshake was done that had not begun"
+      case .handshakeOfNobody: "a handshake went on that had not begun"
       case .halfClose:
         "StreamTransport.writeEOF(): TLS cannot end one direction alone; see canWriteEOF, or close the connection"
       case .endOfNobody: "the end of a stream was read that nobody reads from"
@@ -50,52 +60,72 @@ struct TransportState: Equatable {
   }
 
   /// What the program wants, and what may come.
-  private enum Input: Equatable {
+  enum Input: Equatable {
     case reading, paused
     /// The peer has ended its side.
     case ended
   }
 
   /// The way to the peer.
-  private enum Output: Equatable {
+  enum Output: Equatable {
     case plain
     /// To be shut down as soon as the last byte is out.
     case ending
     case shut
     /// Bytes are encrypted, and the two directions end together.
-    case secured
+    case secured(Held)
+  }
+
+  /// What there is to be taken from an engine and its wire, without more from the poller.
+  enum Held: Equatable {
+    /// Something, maybe.
+    case unknown
+    /// Nothing. The kernel may have more, or was found to have none.
+    case nothing(isKernelEmpty: Bool)
+    /// The end of the stream below, behind all that came before it.
+    case end(failed: Bool)
+
+    init(_ wire: WireReport) {
+      self = wire.end.map { .end(failed: $0 != .ofStream) } ?? .nothing(isKernelEmpty: wire.isKernelEmpty)
+    }
   }
 
   /// How a peer's stream ended, over TLS.
   enum PeerEnd: Equatable {
-    case notYet
     /// By its close_notify.
     case announced
     /// Without a word: it may have been cut short on its way.
     case cutShort
   }
 
-  private enum State: Equatable {
+  enum Phase: Equatable {
     /// `connectionMade` has not returned: nothing is read yet.
     case starting(Input, Output)
     /// TLS is being set up: what arrives is the handshake's, and nothing of the program's is sent. It is new where
     /// `connectionMade` is still to come.
-    case handshaking(isNew: Bool, Input)
+    case handshaking(isNew: Bool, Input, Held)
     case open(Input, Output)
-    /// Nothing can be sent any more. What had arrived by then is still the program's; the end comes behind it.
-    case sendingFailed(Input)
+    /// Nothing can be sent any more. What had arrived by then is still the program's; the end comes behind it. On a plain
+    /// connection nothing is held.
+    case sendingFailed(Input, Held?)
     /// Closed by the program; what is buffered still goes out, and what is written meanwhile unless its side was ended. What
     /// arrives may have to be drained: a peer that is not read from may not read either, and then neither gets to its end.
     case flushing(acceptsWrites: Bool, drains: Bool)
-    /// The same over TLS, where our last word comes behind it.
-    case finishing(PeerEnd)
-    /// Over TLS: our last word is out or on its way, the peer's is awaited.
-    case awaitingPeer(PeerEnd)
+    /// The same over TLS, where our last word comes behind it; and how the peer has ended, if it has.
+    case finishing(PeerEnd?)
+    /// Over TLS: our last word is out or on its way, the peer's is awaited. So many bytes have come since.
+    case awaitingPeer(Held, late: UInt32)
+    /// Over TLS: ours is on its way, and no word of the peer's is awaited.
+    case parting(PeerEnd)
     /// `connectionLost` is scheduled, or was called.
-    case ended(PeerEnd)
+    case ended(PeerEnd?)
   }
 
-  private var state = State.starting(.reading, .plain)
+  /// For the other half of this type alone, in `TransportState+TLS`.
+  var phase: Phase
+
+  /// - Parameter reads: whether there is anything to be read, ever.
+  init(reads: Bool = true) { phase = .starting(reads ? .reading : .ended, .plain) }
 
   // MARK: What holds now
 
@@ -109,10 +139,10 @@ struct TransportState: Equatable {
   }
 
   var reader: Reader? {
-    switch state {
-    case .open(.reading, _), .sendingFailed(.reading): .program
+    switch phase {
+    case .open(.reading, _), .sendingFailed(.reading, _): .program
     case .handshaking: .handshake
-    case .awaitingPeer(.notYet): .close
+    case .awaitingPeer: .close
     case .flushing(_, drains: true): .nobody
     default: nil
     }
@@ -120,58 +150,54 @@ struct TransportState: Equatable {
 
   /// Whether the poller has to tell of what arrives. After a failure nobody has to wait for more: what can arrive is there.
   var wantsInput: Bool { reader != nil && !hasFailedSending }
-  /// Whether what arrives is the program's, now.
-  var isDelivering: Bool { reader == .program }
 
   /// Whether the program wants data, and some may come.
   var isReading: Bool {
-    switch state {
-    case .starting(.reading, _), .handshaking(_, .reading), .open(.reading, _), .sendingFailed(.reading): true
+    switch phase {
+    case .starting(.reading, _), .handshaking(_, .reading, _), .open(.reading, _), .sendingFailed(.reading, _): true
     default: false
     }
   }
 
   /// Whether whatever arrives is nobody's any more, although it may be read.
-  var dropsInput: Bool { if case .flushing = state { true } else { false } }
-  var hasEnded: Bool { if case .ended = state { true } else { false } }
-  var isHandshaking: Bool { if case .handshaking = state { true } else { false } }
+  var dropsInput: Bool { if case .flushing = phase { true } else { false } }
+  var hasEnded: Bool { if case .ended = phase { true } else { false } }
+  var isHandshaking: Bool { if case .handshaking = phase { true } else { false } }
   /// Whether all that is missing is that the program takes what has arrived.
-  var hasFailedSending: Bool { if case .sendingFailed = state { true } else { false } }
+  var hasFailedSending: Bool { if case .sendingFailed = phase { true } else { false } }
   /// Whether the kernel may take bytes yet.
   var canSend: Bool { !hasFailedSending && !hasEnded }
 
   /// Whether it was closed, by either side, or is about to end.
   var isClosing: Bool {
-    switch state {
+    switch phase {
     case .starting, .handshaking, .open: false
-    case .sendingFailed, .flushing, .finishing, .awaitingPeer, .ended: true
+    case .sendingFailed, .flushing, .finishing, .awaitingPeer, .parting, .ended: true
     }
   }
 
   /// Whether bytes that are written now will be sent. Also while a close waits for earlier ones: what stands above the
   /// transport may have a queue of its own.
   var acceptsWrites: Bool {
-    switch state {
-    case .starting(_, let output), .open(_, let output): output == .plain || output == .secured
+    switch phase {
+    case .starting(_, .plain), .starting(_, .secured), .open(_, .plain), .open(_, .secured): true
     case .flushing(let accepts, _): accepts
     case .handshaking, .finishing: true
-    case .sendingFailed, .awaitingPeer, .ended: false
+    case .starting, .open, .sendingFailed, .awaitingPeer, .parting, .ended: false
     }
   }
 
   /// Whether a handshake may begin on the open connection.
   var mayBeSecured: Bool {
-    switch state {
+    switch phase {
     case .open(.reading, .plain), .open(.paused, .plain), .open(.reading, .secured), .open(.paused, .secured): true
     default: false
     }
   }
 
-  /// Whether all was said that there was to say; the rest is the peer's.
-  var hasSaidGoodbye: Bool { if case .awaitingPeer = state { true } else { false } }
-  /// Whether the close is that of a stream that was cut short.
+  /// Whether the stream was cut short on its way.
   var wasCutShort: Bool {
-    state == .finishing(.cutShort) || state == .awaitingPeer(.cutShort) || state == .ended(.cutShort)
+    phase == .finishing(.cutShort) || phase == .parting(.cutShort) || phase == .ended(.cutShort)
   }
 
   func interest(hasUnsentBytes: Bool) -> Interest {
@@ -185,26 +211,31 @@ struct TransportState: Equatable {
 
   /// `connectionMade` has returned; what it did may have closed the transport.
   mutating func didStart() {
-    if case .starting(let input, let output) = state { state = .open(input, output) }
+    if case .starting(let input, let output) = phase { phase = .open(input, output) }
   }
 
   mutating func pauseReading() { setInput(.paused) }
-  mutating func resumeReading() { setInput(.reading) }
+
+  mutating func resumeReading() -> Action {
+    setInput(.reading)
+    // Not from inside of this call of the program's.
+    return hasFailedSending || reader == .program && step != nil ? .deliverSoon : .none
+  }
 
   private mutating func setInput(_ new: Input) {
-    switch state {
-    case .starting(_, let output): state = .starting(new, output)
-    case .handshaking(let isNew, _): state = .handshaking(isNew: isNew, new)
-    case .open(let old, let output): if old != .ended { state = .open(new, output) }
-    case .sendingFailed(let old): if old != .ended { state = .sendingFailed(new) }
-    case .flushing, .finishing, .awaitingPeer, .ended: break
+    switch phase {
+    case .starting(_, let output): phase = .starting(new, output)
+    case .handshaking(let isNew, _, let held): phase = .handshaking(isNew: isNew, new, held)
+    case .open(let old, let output): if old != .ended { phase = .open(new, output) }
+    case .sendingFailed(let old, let held): if old != .ended { phase = .sendingFailed(new, held) }
+    case .flushing, .finishing, .awaitingPeer, .parting, .ended: break
     }
   }
 
   mutating func endWriting(hasUnsentBytes: Bool) -> Action {
-    switch state {
-    case .starting(let input, .plain): state = .starting(input, .ending)
-    case .open(let input, .plain): state = .open(input, .ending)
+    switch phase {
+    case .starting(let input, .plain): phase = .starting(input, .ending)
+    case .open(let input, .plain): phase = .open(input, .ending)
     case .starting(_, .secured), .open(_, .secured), .handshaking: return .trap(.halfClose)
     default: return .none
     }
@@ -215,59 +246,41 @@ struct TransportState: Equatable {
   ///   - hasUnsentBytes: whether the end has to wait.
   ///   - drains: whether what arrives meanwhile is to be read, and dropped.
   mutating func close(hasUnsentBytes: Bool, drains: Bool = false) -> Action {
-    switch state {
+    switch phase {
     case .starting(let input, .secured), .open(let input, .secured):
-      state = .finishing(input == .ended ? .announced : .notYet)
+      phase = .finishing(input == .ended ? .announced : nil)
+      return hasUnsentBytes ? .limitClose : lastByteWasSent()
     case .starting(let input, let output), .open(let input, let output):
-      state = .flushing(acceptsWrites: output == .plain, drains: drains && input != .ended)
+      phase = .flushing(acceptsWrites: output == .plain, drains: drains && input != .ended)
+      return hasUnsentBytes ? .forgetReceiver : lastByteWasSent()
     // Nothing was said yet that the peer would have to hear the end of, or it can hear no more.
     case .handshaking, .sendingFailed: return end()
-    case .flushing, .finishing, .awaitingPeer, .ended: return .none
+    case .flushing, .finishing, .awaitingPeer, .parting, .ended: return .none
     }
-    return hasUnsentBytes ? .none : lastByteWasSent()
   }
 
   /// Ends it now, whatever is unsent: an abort, or an error.
   mutating func end() -> Action {
-    switch state {
+    switch phase {
     case .ended: return .none
-    case .finishing(let peer), .awaitingPeer(let peer): state = .ended(peer)
-    case .starting, .handshaking, .open, .sendingFailed, .flushing: state = .ended(.notYet)
+    case .finishing(let peer): phase = .ended(peer)
+    case .parting(let peer): phase = .ended(peer)
+    case .starting, .handshaking, .open, .sendingFailed, .flushing, .awaitingPeer: phase = .ended(nil)
     }
     return .end
   }
 
-  // MARK: The handshake
-
-  /// From here on, bytes are encrypted.
-  mutating func beginHandshake() -> Action {
-    switch state {
-    case .starting(let input, .plain), .starting(let input, .secured):
-      state = .handshaking(isNew: true, input)
-    case .open(let input, .plain) where input != .ended, .open(let input, .secured) where input != .ended:
-      state = .handshaking(isNew: false, input)
-    default: return .trap(.handshake)
-    }
-    return .none
-  }
-
-  mutating func endHandshake() -> Action {
-    guard case .handshaking(let isNew, let input) = state else { return .trap(.endOfHandshake) }
-    state = isNew ? .starting(input, .secured) : .open(input, .secured)
-    return isNew ? .begin : .none
-  }
-
-  // MARK: What the peer and the kernel do
+  // MARK: What the kernel and the peer do
 
   mutating func lastByteWasSent() -> Action {
-    switch state {
-    case .starting(let input, .ending): state = .starting(input, .shut)
-    case .open(let input, .ending): state = .open(input, .shut)
+    switch phase {
+    case .starting(let input, .ending): phase = .starting(input, .shut)
+    case .open(let input, .ending): phase = .open(input, .shut)
     case .finishing(let peer):
-      state = .awaitingPeer(peer)
+      // The peer's last word may be among what nobody wanted.
+      phase = peer.map { .parting($0) } ?? .awaitingPeer(.unknown, late: 0)
       return .sendCloseNotify
-    case .awaitingPeer(let peer): return peer == .notYet ? .none : end()
-    case .flushing: return end()
+    case .flushing, .parting: return end()
     default: return .none
     }
     return .shutDownWriting
@@ -275,59 +288,63 @@ struct TransportState: Equatable {
 
   /// A send has failed. Whoever awaits the rest of what arrived is given it; a close or a handshake has no use for it.
   mutating func sendingFailed() -> Action {
-    switch state {
+    switch phase {
+    case .starting(let input, .secured(let held)), .open(let input, .secured(let held)):
+      phase = .sendingFailed(input, held)
+      // What has come since the latest receive is to be delivered as well.
+      if case .nothing = held { phase = .sendingFailed(input, .nothing(isKernelEmpty: false)) }
+      return .deliverRest
     case .starting(let input, _), .open(let input, _):
-      state = .sendingFailed(input)
+      phase = .sendingFailed(input, nil)
       return .deliverRest
     case .handshaking: return .failHandshake
     case .flushing, .finishing: return end()
-    case .awaitingPeer: return endWell()
+    case .awaitingPeer, .parting: return endWell()
     case .sendingFailed, .ended: return .none
     }
   }
 
-  /// The peer has said that it sends no more.
-  ///
-  /// - Returns: ``Action/tellEnd`` where the program is still to hear of it.
+  /// A receive has found nothing, on a plain connection.
+  mutating func foundNothing() -> Action {
+    if case .sendingFailed(_, nil) = phase { end() } else { .none }
+  }
+
+  /// A plain connection's peer has said that it sends no more.
   mutating func peerEnded() -> Action {
-    switch state {
-    case .open(_, let output): state = .open(.ended, output)
-    case .sendingFailed: state = .sendingFailed(.ended)
+    switch phase {
+    case .open(_, .plain), .open(_, .ending), .open(_, .shut): return tellEnd()
+    // After a reset that a send was told of, a read is told of an end that may be none.
+    case .sendingFailed(_, nil): return end()
     case .flushing(let accepts, _):
-      state = .flushing(acceptsWrites: accepts, drains: false)
+      phase = .flushing(acceptsWrites: accepts, drains: false)
       return .none
     // A program that lends its buffer may close in between, and is told nothing any more.
     case .ended: return .none
-    case .finishing(let peer):
-      if peer == .notYet { state = .finishing(.announced) }
-      return .none
-    case .awaitingPeer(let peer):
-      if peer == .notYet { state = .awaitingPeer(.announced) }
-      return .none
-    case .starting, .handshaking: return .trap(.endOfNobody)
+    default: return .trap(.endOfNobody)
+    }
+  }
+
+  /// A close, or a program that has paused, has taken too long.
+  ///
+  /// - Parameter madeProgress: whether the peer has taken bytes since.
+  mutating func limitReached(madeProgress: Bool) -> Action {
+    switch phase {
+    case .finishing where madeProgress: return .limitClose
+    case .finishing(.cutShort), .parting(.cutShort), .sendingFailed: return endWell()
+    case .finishing, .parting, .awaitingPeer: return end()
+    case .starting, .handshaking, .open, .flushing, .ended: return .none
+    }
+  }
+
+  mutating func endWell() -> Action { end() == .end ? .endWell : .none }
+
+  mutating func tellEnd() -> Action {
+    switch phase {
+    case .open(_, .secured): phase = .open(.ended, .secured(.nothing(isKernelEmpty: false)))
+    case .open(_, let output): phase = .open(.ended, output)
+    case .sendingFailed: phase = .sendingFailed(.ended, .nothing(isKernelEmpty: false))
+    default: return .none
     }
     return .tellEnd
   }
-
-  /// The stream below TLS is at its end, without the peer's last word; behind everything that came before.
-  ///
-  /// - Parameters:
-  ///   - failed: whether by an error.
-  ///   - isEnough: whether an end without a word counts as one.
-  ///   - hasUnsentBytes: as for ``close(hasUnsentBytes:)``.
-  mutating func streamEnded(failed: Bool, isEnough: Bool, hasUnsentBytes: Bool) -> Action {
-    switch state {
-    case .handshaking: return .failHandshake
-    case .sendingFailed: return end()
-    case .awaitingPeer: return failed ? endWell() : peerEnded()
-    case .open:
-      if failed { return end() }
-      if isEnough { return peerEnded() }
-      state = .finishing(.cutShort)
-      return hasUnsentBytes ? .none : lastByteWasSent()
-    case .starting, .flushing, .finishing, .ended: return .trap(.endOfNobody)
-    }
-  }
-
-  private mutating func endWell() -> Action { end() == .end ? .endWell : .none }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import SystemPackage
 
 /// The writing end of a pipe, or of what is written to like one. asyncio's `WriteTransport` of `connect_write_pipe`.
 ///
@@ -7,23 +6,19 @@ import SystemPackage
 /// thread. Where a pipe's or a unix socket's reader goes away, `connectionLost` says so without a write; its error is a
 /// broken pipe if bytes were still to be sent, and nil otherwise.
 public final class WritePipeTransport: WritingTransport<any WritePipeProtocol>, PipeTransport {
+  override init(_ loop: EventLoop, _ own: OwnedDescriptor, onEnd: ((DescriptorTransport) -> Void)? = nil) {
+    super.init(loop, own, onEnd: onEnd)
+    state = TransportState(reads: false)
+  }
+
   override class var titles: (noun: String, title: String) { ("write pipe", "writing") }
   override func tellMade(_ receiver: any WritePipeProtocol) throws { try receiver.connectionMade(self) }
 
   /// A pipe is watched for its reader's end at all times. A terminal is not: its other side may come back. But while
   /// bytes wait, its hang-up has to be seen too, since it counts as room for bytes that there is not.
-  override var wantedInterest: Interest {
-    let interest = super.wantedInterest.subtracting(.read)
-    if state.hasEnded { return [] }
-    if kind != .characterDevice { return interest.union(.hangUp) }
-    return interest.contains(.write) ? interest : []
-  }
+  override var awaitsHangUp: Bool { own.kind != .characterDevice && !state.hasEnded }
 
-  override func serve(_ ready: Interest) {
-    if ready.contains(.hangUp) {
-      end(backlog == nil ? nil : IOError(.brokenPipe, endpoint.calls.send.description, name))
-    } else if ready.contains(.write) {
-      flush()
-    }
+  override func hungUp() {
+    end(backlog == nil ? nil : sendError(.brokenPipe))
   }
 }

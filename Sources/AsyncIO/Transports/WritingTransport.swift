@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Logging
 import SystemPackage
 
 /// What waits to be sent.
@@ -11,11 +10,7 @@ final class Backlog {
 public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTransport {
   /// What the kernel has not taken yet; nil while that is nothing, as it is of most transports most of the time.
   private(set) final var backlog: Backlog?
-  /// What was written after the end.
-  private final var droppedWrites = DroppedWrites()
 
-  override var hasUnsentBytes: Bool { backlog != nil }
-  override var hasBytesForKernel: Bool { backlog != nil }
   override var unsentSize: Int { backlog?.bytes.count ?? 0 }
   override func discardUnsent() { backlog = nil }
 
@@ -23,12 +18,10 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     if admitsWrite("write"), bytes.count > 0 { send(bytes) }
   }
 
-  /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public func writeLines(_ lines: [[UInt8]]) {
     if admitsWrite("writeLines"), lines.contains(where: { !$0.isEmpty }) { send(lines) }
   }
 
-  /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
   public var canWriteEOF: Bool {
     check("canWriteEOF")
     return true
@@ -48,15 +41,8 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   final func admitsWrite(_ method: StaticString) -> Bool {
     check(method)
     if accepts(method) { return true }
-    noteDropped()
+    noteDropped("written to")
     return false
-  }
-
-  private final func noteDropped() {
-    if droppedWrites.isWorthAWarning() {
-      let noun = kind == .socket ? Self.titles.noun : "pipe"
-      EventLoop.log.warning("what is written to a closed \(noun) (\(name)) is dropped")
-    }
   }
 
   /// A send has failed for good.
@@ -75,10 +61,9 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   }
 
   private final func makeBacklog() -> Backlog {
-    if let backlog { return backlog }
-    let new = Backlog()
-    backlog = new
-    return new
+    let kept = backlog ?? Backlog()
+    backlog = kept
+    return kept
   }
 
   /// Drops so many bytes from the front.
@@ -95,9 +80,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     // What is buffered goes first.
     if backlog == nil {
       do throws(Errno) {
-        sent =
-          kind == .socket
-          ? try loop.kernel.send(descriptor, bytes) : try loop.kernel.write(descriptor, bytes)
+        sent = try own.send(loop.kernel, bytes)
       } catch {
         if failed(error) { return settle() }
       }
@@ -112,7 +95,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   final func send(_ lines: [[UInt8]]) {
     var sent = 0
     if backlog == nil {
-      do throws(Errno) { sent = try gather(lines, skipping: 0) } catch {
+      do throws(Errno) { sent = try own.send(loop.kernel, gathering: lines, skipping: 0) } catch {
         if failed(error) { return settle() }
       }
     }
@@ -121,10 +104,11 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     tellFlow()
   }
 
-  /// Sends what is buffered, as far as the kernel takes it.
-  final func flush() {
+  override func flush() {
     guard let backlog else { return }
-    do throws(Errno) { dropKept(try gather(backlog.bytes.front, skipping: backlog.bytes.firstOffset)) } catch {
+    do throws(Errno) {
+      dropKept(try own.send(loop.kernel, gathering: backlog.bytes.front, skipping: backlog.bytes.firstOffset))
+    } catch {
       _ = failed(error)
       return
     }
@@ -133,18 +117,15 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     lastByteWasSent()
   }
 
-  private final func gather(_ chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
-    kind == .socket
-      ? try loop.kernel.send(descriptor, gathering: chunks, skipping: skipping)
-      : try loop.kernel.write(descriptor, gathering: chunks, skipping: skipping)
-  }
-
   /// Whether a call that failed is the end of all sending.
   private final func failed(_ error: Errno) -> Bool {
     if error == .wouldBlock { return false }
-    sendingFailed(IOError(error, endpoint.calls.send.description, name))
+    sendingFailed(sendError(error))
     return true
   }
+
+  /// The error of a send.
+  final func sendError(_ code: Errno) -> IOError { IOError(code, own.calls.send, name) }
 }
 
 extension SendingTransport where Self: DescriptorTransport {

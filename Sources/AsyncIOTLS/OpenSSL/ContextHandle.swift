@@ -130,7 +130,7 @@ final class ContextHandle: @unchecked Sendable {
       words +=
         names.isEmpty
         ? ", the certificate names no host"
-        : ", certificate is valid for " + names.prefix(16).joined(separator: ", ").printable()
+        : ", certificate is valid for " + names.prefix(16).joined(separator: ", ").printable(limit: 256)
     }
     unsafe OpenSSLEngine.of(ssl.map { OpaquePointer($0) })?.noteVerification(words)
     return isFine

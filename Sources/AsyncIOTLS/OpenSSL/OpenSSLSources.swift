@@ -103,8 +103,8 @@ extension TLSSource {
       return try unsafe withReader(bytes) { (reader) throws(TLSError) in
         let key =
           unsafe isPEM
-          ? PEM_read_bio_PrivateKey(reader, nil, tellPassword, argument)
-          : d2i_PKCS8PrivateKey_bio(reader, nil, tellPassword, argument)
+          ? PEM_read_bio_PrivateKey(reader, nil, providePassword, argument)
+          : d2i_PKCS8PrivateKey_bio(reader, nil, providePassword, argument)
         guard let key = unsafe key else {
           if secret.wasMissed {
             ERR_clear_error()
@@ -124,7 +124,7 @@ extension TLSSource {
 }
 
 /// Answers OpenSSL's question for a password, which must never go to a terminal.
-private func tellPassword(
+private func providePassword(
   _ target: UnsafeMutablePointer<CChar>?, _ size: Int32, _ isWriting: Int32, _ argument: UnsafeMutableRawPointer?
 ) -> Int32 {
   guard let target = unsafe target, let argument = unsafe argument else { return -1 }

@@ -121,8 +121,8 @@ public struct PeerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What was expected, what came, and from where on they differ.
   public var description: String {
     let common = zip(expected, received).prefix { $0 == $1 }.count
-    let wanted = expected.isEmpty ? "the end" : "\"\(expected.readable)\""
-    let came = received.isEmpty ? "the end" : "\"\(received.readable)\"" + (isEnd ? " and the end" : "")
+    let wanted = expected.isEmpty ? "the end" : "\"\(expected.printable())\""
+    let came = received.isEmpty ? "the end" : "\"\(received.printable())\"" + (isEnd ? " and the end" : "")
     return "the peer expected \(wanted), and got \(came), which differs at byte \(position + common)"
   }
 }

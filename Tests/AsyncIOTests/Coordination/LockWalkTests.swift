@@ -11,12 +11,7 @@ struct LockWalkTests {
       let lock = Lock(loop)
       let walk = Walk<Int>(loop, seed)
       var isHeld = false
-      var line: [Walk<Int>.Call] = []
-      walk.onCancel = { call in
-        guard let place = line.firstIndex(where: { $0 === call }) else { return }
-        line.remove(at: place)
-        call.expected = .cancelled
-      }
+      let line = walk.line()
       try await walk.run {
         switch walk.number(below: 8) {
         case 0...2:
@@ -27,10 +22,8 @@ struct LockWalkTests {
             if !isHeld {
               isHeld = true
               call.expected = .value(1)
-            } else if call.isCancelled {
-              call.expected = .cancelled
             } else {
-              line.append(call)
+              line.wait(call)
             }
           }
         case 3:
@@ -39,7 +32,7 @@ struct LockWalkTests {
         default:
           guard isHeld else { return }
           lock.release()
-          if line.isEmpty { isHeld = false } else { line.removeFirst().expected = .value(1) }
+          if !line.admitFirst(1) { isHeld = false }
         }
       } check: {
         lock.isLocked == isHeld ? nil : "isLocked is \(lock.isLocked)"
@@ -54,12 +47,7 @@ struct LockWalkTests {
       let walk = Walk<Int>(loop, seed)
       var permits = 3
       var taken = 0
-      var line: [Walk<Int>.Call] = []
-      walk.onCancel = { call in
-        guard let place = line.firstIndex(where: { $0 === call }) else { return }
-        line.remove(at: place)
-        call.expected = .cancelled
-      }
+      let line = walk.line()
       try await walk.run {
         switch walk.number(below: 8) {
         case 0...2:
@@ -71,10 +59,8 @@ struct LockWalkTests {
               permits -= 1
               taken += 1
               call.expected = .value(1)
-            } else if call.isCancelled {
-              call.expected = .cancelled
             } else {
-              line.append(call)
+              line.wait(call)
             }
           }
         case 3:
@@ -87,11 +73,9 @@ struct LockWalkTests {
         default:
           guard taken > 0 else { return }
           semaphore.release()
-          if line.isEmpty {
+          if !line.admitFirst(1) {
             taken -= 1
             permits += 1
-          } else {
-            line.removeFirst().expected = .value(1)
           }
         }
       } check: {
@@ -107,19 +91,13 @@ struct LockWalkTests {
       let event = Event(loop)
       let walk = Walk<Int>(loop, seed)
       var isSet = false
-      var line: [Walk<Int>.Call] = []
-      walk.onCancel = { call in
-        guard let place = line.firstIndex(where: { $0 === call }) else { return }
-        line.remove(at: place)
-        call.expected = .cancelled
-      }
+      let line = walk.line()
       try await walk.run {
         switch walk.number(below: 8) {
         case 0:
           event.set()
           isSet = true
-          for call in line { call.expected = .value(1) }
-          line.removeAll()
+          line.end(.value(1))
         case 1...2:
           event.clear()
           isSet = false
@@ -130,10 +108,8 @@ struct LockWalkTests {
           }) { call in
             if isSet {
               call.expected = .value(1)
-            } else if call.isCancelled {
-              call.expected = .cancelled
             } else {
-              line.append(call)
+              line.wait(call)
             }
           }
         }
@@ -150,15 +126,9 @@ struct LockWalkTests {
       let parties = walk.number(below: 5) + 1
       let barrier = Barrier(loop, parties: parties)
       var isBroken = false
-      var line: [Walk<Int>.Call] = []
-      walk.onCancel = { call in
-        guard let place = line.firstIndex(where: { $0 === call }) else { return }
-        line.remove(at: place)
-        call.expected = .cancelled
-      }
+      let line = walk.line()
       func end() {
-        for call in line { call.expected = .error(.brokenBarrier) }
-        line.removeAll()
+        line.end(.error(.brokenBarrier))
       }
       try await walk.run {
         switch walk.number(below: 24) {
@@ -174,19 +144,17 @@ struct LockWalkTests {
           walk.call({ try await barrier.wait() }) { call in
             if isBroken {
               call.expected = .error(.brokenBarrier)
-            } else if line.count == parties - 1 {
-              for (position, other) in (line + [call]).enumerated() { other.expected = .value(position) }
-              line.removeAll()
-            } else if call.isCancelled {
-              call.expected = .cancelled
+            } else if line.calls.count == parties - 1 {
+              for (position, other) in (line.calls + [call]).enumerated() { other.expected = .value(position) }
+              line.calls.removeAll()
             } else {
-              line.append(call)
+              line.wait(call)
             }
           }
         }
       } check: {
         if barrier.isBroken != isBroken { return "isBroken is \(barrier.isBroken)" }
-        return barrier.waitingCount == line.count ? nil : "\(barrier.waitingCount) wait, not \(line.count)"
+        return barrier.waitingCount == line.calls.count ? nil : "\(barrier.waitingCount) wait, not \(line.calls.count)"
       }
     }
   }

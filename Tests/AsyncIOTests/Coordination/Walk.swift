@@ -123,6 +123,42 @@ final class Walk<Value: Equatable> {
   }
 }
 
+extension Walk {
+  /// Calls that wait in order, of which one that is cancelled leaves.
+  final class Line {
+    var calls: [Call] = []
+
+    /// The call's turn has not come: it waits, or where it was cancelled before, it does not.
+    func wait(_ call: Call) {
+      if call.isCancelled { call.expected = .cancelled } else { calls.append(call) }
+    }
+
+    /// The first call's turn has come; false when there is none.
+    func admitFirst(_ value: Value) -> Bool {
+      if calls.isEmpty { return false }
+      calls.removeFirst().expected = .value(value)
+      return true
+    }
+
+    /// All calls come to this.
+    func end(_ outcome: Outcome) {
+      for call in calls { call.expected = outcome }
+      calls.removeAll()
+    }
+  }
+
+  /// The one line that the calls of this walk wait in.
+  func line() -> Line {
+    let line = Line()
+    onCancel = { call in
+      guard let place = line.calls.firstIndex(where: { $0 === call }) else { return }
+      line.calls.remove(at: place)
+      call.expected = .cancelled
+    }
+    return line
+  }
+}
+
 struct WalkFailed: Error {}
 
 enum WalkLength {

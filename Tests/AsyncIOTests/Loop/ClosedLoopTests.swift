@@ -3,6 +3,7 @@ import SystemPackage
 import Testing
 
 @testable import AsyncIO
+@testable import AsyncIOProcessPool
 
 /// A closed loop refuses what it cannot do any more, and lets programs clean up.
 @Suite struct ClosedLoopTests {
@@ -111,15 +112,36 @@ import Testing
     let kinds: [EventLoopError] = [
       .closed, .alreadyRunning, .stoppedBeforeComplete, .interrupted, .foreignLoop, .descriptorInUse, .invalidState,
       .invalidArgument, .serverState, .invalidSignal, .signalInUse, .sendFileNotAvailable, .transportState,
-      .executorShutDown,
+      .executorShutDown, .queueShutDown, .brokenBarrier, .invalidEnvironment, .systemFailure,
     ]
     #expect(Set(kinds).count == kinds.count)
     for kind in kinds {
       let thrown = EventLoopError(kind.code, "a sentence of its own")
-      #expect(kind ~= thrown && thrown.code == kind.code)
+      #expect(kind ~= thrown && kind.code ~= thrown && thrown.code == kind.code)
       let isName = "\(kind.code)".allSatisfy { $0.isLetter }
       #expect(isName)
       #expect(kinds.filter { $0 ~= thrown }.count == 1)
     }
+  }
+
+  @Test("The codes of errors match what is thrown with them, and nothing else, and print their names")
+  func codes() throws {
+    func kind(_ error: any Error) -> String {
+      do { throw error } catch TLSError.Code.truncated { return "truncated" } catch TLSError.Code.certificate {
+        return "certificate"
+      } catch ProcessPoolError.Code.workerDied {
+        return "workerDied"
+      } catch EventLoopError.Code.closed {
+        return "closed"
+      } catch {
+        return "another"
+      }
+    }
+    #expect(kind(TLSError(.truncated, "cut")) == "truncated" && kind(TLSError(.certificate, "old")) == "certificate")
+    #expect(kind(TLSError(.broken, "bad")) == "another" && kind(EventLoopError.closed) == "closed")
+    #expect(kind(EventLoopError.foreignLoop) == "another" && kind(TestError(number: 1)) == "another")
+    #expect(kind(ProcessPoolError(.workerDied, "gone")) == "workerDied")
+    #expect(kind(ProcessPoolError(.tooLarge, "long")) == "another")
+    #expect("\(TLSError.Code.truncated) \(ProcessPoolError.Code.workerDied)" == "truncated workerDied")
   }
 }

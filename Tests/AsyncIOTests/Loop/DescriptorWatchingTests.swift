@@ -267,11 +267,131 @@ import Testing
       #expect(try loop.removeReader(copy))
     }
   }
+
+  @Test("a slow reader is queued once, however many polls find it ready")
+  func queuedOnce() throws {
+    try withLoop { loop, kernel in
+      let (near, far) = try Socket.pair()
+      try far.send([1])
+      var calls = 0
+      try loop.addReader(near.descriptor) { calls += 1 }
+      loop.stop()
+      loop.callSoon {}
+      try loop.runForever()
+      #expect(calls == 1)
+      try loop.removeReader(near.descriptor)
+    }
+  }
+
+  @Test("an event for a number's previous owner is not delivered to the next, within one batch")
+  func reusedNumber() throws {
+    try withLoop { loop, kernel in
+      let pairs = [try Socket.pair(), try Socket.pair()]
+      let watched = pairs.map(\.0.descriptor)
+      for pair in pairs { try pair.1.send([1]) }
+      var told: [Int] = []
+      var nextOwner = 0
+      for index in 0...1 {
+        // Told inside the delivery, as a transport is: then the other's event of the same batch is still to come.
+        let watcher = InlineWatcher {
+          told.append(index)
+          let victim = watched[1 - index]
+          loop.release(victim)
+          loop.claim(victim, for: InlineWatcher { nextOwner += 1 })
+          // The same interest as before, so that the generation alone tells the owners apart.
+          try? loop.setInterest(.read, for: victim)
+        }
+        loop.claim(watched[index], for: watcher)
+        try loop.setInterest(.read, for: watched[index])
+      }
+      try turn(loop)
+      #expect(told.count == 1)
+      #expect(nextOwner == 0)
+      // Its own events do reach it.
+      loop.release(watched[told[0]])
+      try turn(loop)
+      #expect(nextOwner == 1)
+      for descriptor in watched { loop.release(descriptor) }
+    }
+  }
+
+  @Test("a reader may remove itself, and the other direction, and stop the loop")
+  func removesItself() throws {
+    try withLoop { loop, kernel in
+      let (near, far) = try Socket.pair()
+      try far.send([1])
+      var calls = 0
+      try loop.addWriter(near.descriptor) { Issue.record("it was removed in the same batch") }
+      try loop.addReader(near.descriptor) {
+        calls += 1
+        let removed = [try loop.removeReader(near.descriptor), try loop.removeWriter(near.descriptor)]
+        #expect(removed == [true, true])
+        near.close()
+        loop.stop()
+      }
+      try loop.runForever()
+      try turn(loop)
+      #expect(calls == 1)
+    }
+  }
+
+  @Test("letting go of a replaced reader may remove the one that replaced it")
+  func reentrantReplace() throws {
+    try withLoop { loop, kernel in
+      let (near, far) = try Socket.pair()
+      try far.send([1])
+      let probe = { [unowned loop] in ReleaseProbe { _ = try? loop.removeReader(near.descriptor) } }
+      try loop.addReader(near.descriptor) { [p = probe()] in p.touch() }
+      try loop.addReader(near.descriptor) { Issue.record("it was removed") }
+      #expect(loop.readiness.watchedCount == 0)
+      try turn(loop)
+      #expect(try loop.removeReader(near.descriptor) == false)
+      // Nothing is left half-registered.
+      var calls = 0
+      try loop.addReader(near.descriptor) { calls += 1 }
+      try turn(loop)
+      #expect(calls == 1)
+      try loop.removeReader(near.descriptor)
+    }
+  }
+
+  @Test("a descriptor that could not be added belongs to nobody, and may be added later")
+  func failedAdd() throws {
+    try withLoop { loop, kernel in
+      let (near, far) = try Socket.pair()
+      try far.send([1])
+      kernel.inject(.noMemory, into: .add)
+      let error = IOError(.noMemory, "addReader", "descriptor \(near.descriptor.rawValue)")
+      #expect(throws: error) { try loop.addReader(near.descriptor) { Issue.record("it was refused") } }
+      #expect(loop.readiness.watchedCount == 0)
+      #expect(try loop.removeReader(near.descriptor) == false)
+      var calls = 0
+      try loop.addReader(near.descriptor) { calls += 1 }
+      try turn(loop)
+      #expect(calls == 1)
+      try loop.removeReader(near.descriptor)
+    }
+  }
+
+  @Test("a reader's error is reported, and the reader stays")
+  func readerThrows() throws {
+    try withLoop { loop, kernel in
+      let errors = loop.collectErrors()
+      let (near, far) = try Socket.pair()
+      try far.send([1])
+      try loop.addReader(near.descriptor) { throw TestError(number: 59) }
+      for _ in 0..<2 { try turn(loop) }
+      #expect(errors.contexts.compactMap { ($0.error as? TestError)?.number } == [59, 59])
+      try loop.removeReader(near.descriptor)
+    }
+  }
 }
 
-extension EventLoopError {
-  /// Whatever the sentence: errors are equal by their codes.
-  static let inUse = EventLoopError(.descriptorInUse, "")
-  static let badArgument = EventLoopError(.invalidArgument, "")
-  static let badTransport = EventLoopError(.transportState, "")
+/// Told inside the delivery of a batch, as a transport is.
+private final class InlineWatcher: ReadinessWatcher {
+  private let body: () -> Void
+  init(_ body: @escaping () -> Void) { self.body = body }
+  func descriptorIsReady(_ ready: Interest) { body() }
+  var ownsDescriptor: Bool { true }
+  func loopWasClosed() {}
 }

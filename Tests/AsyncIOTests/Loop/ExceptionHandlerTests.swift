@@ -5,11 +5,6 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct ExceptionHandlerTests {
-  private func turn(_ loop: EventLoop) throws {
-    loop.stop()
-    try loop.runForever()
-  }
-
   @Test("without a custom handler, message and error are logged")
   func defaultHandler() throws {
     try withLoop { loop, kernel in

@@ -6,16 +6,6 @@ import Testing
 
 @Suite("Servers: serving for ever, closing and waiting")
 struct ServerClosingTests {
-  /// A server with one connection.
-  private func connected(
-    _ loop: EventLoop, _ kernel: TestKernel
-  ) async throws -> (server: Server, accepted: Accepted, peer: Peer) {
-    let (server, accepted) = try await recordingServer(loop)
-    let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
-    try await loop.until { accepted.recorders.first?.kept != nil }
-    return (server, accepted, peer)
-  }
-
   /// What a waiting task has come to.
   private final class Outcome {
     var error: (any Error)?

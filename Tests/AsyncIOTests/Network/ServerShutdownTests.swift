@@ -6,21 +6,12 @@ import Testing
 
 @Suite("Servers: ends in good order")
 struct ServerShutdownTests {
-  /// A server with one connection.
-  private func connected(
-    _ loop: EventLoop, _ kernel: TestKernel
-  ) async throws -> (server: Server, recorder: Recorder, peer: Peer) {
-    let (server, accepted) = try await recordingServer(loop)
-    let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
-    try await loop.until { accepted.recorders.first?.kept != nil }
-    return (server, accepted.recorders[0], peer)
-  }
-
   @Test("shutdown: no new connections, and those that are open have their time")
   func lastsAsLongAsConnections() throws {
     try runLoop { loop, kernel in
       kernel.stopClock()
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let address = try #require(server.address)
       let ending = loop.createTask { try await server.shutdown(gracePeriod: .seconds(10)) }
       try await loop.until { server.sockets.isEmpty }
@@ -42,7 +33,8 @@ struct ServerShutdownTests {
   func abortsWhatIsLeft() throws {
     try runLoop { loop, kernel in
       kernel.stopClock()
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let ending = loop.createTask { try await server.shutdown(gracePeriod: .seconds(10)) }
       try await loop.until { server.sockets.isEmpty }
       try await loop.expect(after: .seconds(10), on: kernel) { recorder.isLost }
@@ -57,7 +49,8 @@ struct ServerShutdownTests {
     arguments: [0, -1])
   func withoutGrace(seconds: Int) throws {
     try runLoop { loop, kernel in
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       try await server.shutdown(gracePeriod: .seconds(seconds))
       #expect(recorder.isLost)
       try await server.shutdown(gracePeriod: .seconds(seconds))
@@ -68,7 +61,8 @@ struct ServerShutdownTests {
   @Test("shutdown: when its task is cancelled the connections end before that is thrown")
   func cancelled() throws {
     try runLoop { loop, kernel in
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let ending = loop.createTask {
         defer { #expect(recorder.isLost) }
         try await server.shutdown(gracePeriod: .seconds(1000))
@@ -83,7 +77,8 @@ struct ServerShutdownTests {
   @Test("shutdown ends a serveForever, which returns")
   func endsServeForever() throws {
     try runLoop { loop, kernel in
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let serving = loop.createTask { try await server.serveForever() }
       try await loop.sleep(for: .zero)
       try await server.shutdown(gracePeriod: .zero)
@@ -96,7 +91,8 @@ struct ServerShutdownTests {
   @Test("withServer: the server is closed and awaited when the closure ends, throws or is cancelled", arguments: 0..<3)
   func scope(how: Int) throws {
     try runLoop { loop, kernel in
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let scope = loop.createTask {
         try await loop.withServer(server, gracePeriod: .seconds(1000)) { server in
           #expect(server.isServing)
@@ -129,7 +125,8 @@ struct ServerShutdownTests {
   func scopeAborts() throws {
     try runLoop { loop, kernel in
       kernel.stopClock()
-      let (server, recorder, peer) = try await connected(loop, kernel)
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let recorder = accepted.recorders[0]
       let scope = loop.createTask {
         try await loop.withServer(server, gracePeriod: .seconds(3)) { _ in try await loop.sleep(for: .seconds(1000)) }
       }

@@ -126,3 +126,10 @@ enum CapturedLog {
     }
   }
 }
+
+extension EventLoopError {
+  /// Whatever the sentence: errors are equal by their codes.
+  static let inUse = EventLoopError(.descriptorInUse, "")
+  static let badArgument = EventLoopError(.invalidArgument, "")
+  static let badTransport = EventLoopError(.transportState, "")
+}

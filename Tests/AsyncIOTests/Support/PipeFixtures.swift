@@ -237,17 +237,12 @@ extension FileDescriptor {
 }
 
 extension EventLoop {
-  /// How often the loop polls while a timer of 20 ms runs: a handful, unless something spins.
-  func pollsWhileIdle(_ kernel: TestKernel) async throws -> Int {
+  /// Fails the test when something spins: while a timer of 20 ms runs, a loop with nothing to do polls a handful of times.
+  func expectIdle(_ kernel: TestKernel, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     try await turn()
     let before = kernel.count(of: .wait)
     try await sleep(for: .milliseconds(20))
-    return kernel.count(of: .wait) - before
-  }
-
-  /// Fails the test when something spins: polls that find nothing to do come one after the other.
-  func expectIdle(_ kernel: TestKernel, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-    let polls = try await pollsWhileIdle(kernel)
+    let polls = kernel.count(of: .wait) - before
     #expect(polls < 10, "the loop spins", sourceLocation: sourceLocation)
   }
 }

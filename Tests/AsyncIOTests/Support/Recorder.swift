@@ -93,6 +93,12 @@ class Recorder: StreamProtocol {
   func forgetTransport() { kept = nil }
 }
 
+/// One iteration of a loop that does not run.
+func turn(_ loop: EventLoop) throws {
+  loop.stop()
+  try loop.runForever()
+}
+
 extension EventLoop {
   /// Lets the loop go round a few times: long enough for a second report of something, were there one.
   func turn(_ times: Int = 3) async throws {

@@ -28,6 +28,16 @@ func recordingServer(
   return (server, accepted)
 }
 
+/// A server with one connection.
+func connected(
+  _ loop: EventLoop, _ kernel: TestKernel
+) async throws -> (server: Server, accepted: Accepted, peer: Peer) {
+  let (server, accepted) = try await recordingServer(loop)
+  let peer = try await Peer.connect(to: try #require(server.address), loop, kernel)
+  try await loop.until { accepted.recorders.first?.kept != nil }
+  return (server, accepted, peer)
+}
+
 extension Server {
   /// The address of its first socket.
   var address: SocketAddress? { sockets.first?.localAddress }

@@ -9,9 +9,9 @@ import Testing
   private final class Calls {
     var log: [String] = []
 
-    func perform(_ call: NewerCall, newer: Errno? = nil, older: Errno? = nil) -> Result<String, Errno> {
+    func attempt(_ call: NewerCall, newer: Errno? = nil, older: Errno? = nil) -> Result<String, Errno> {
       Result { () throws(Errno) in
-        try call.perform { () throws(Errno) in
+        try call.attempt { () throws(Errno) in
           log.append("newer")
           if let newer { throw newer }
           return "by the newer"
@@ -26,7 +26,7 @@ import Testing
 
   @Test("the older call is not made as long as the newer one works") func works() {
     let (call, calls) = (NewerCall(), Calls())
-    for _ in 0..<3 { #expect(calls.perform(call) == .success("by the newer")) }
+    for _ in 0..<3 { #expect(calls.attempt(call) == .success("by the newer")) }
     #expect(calls.log == ["newer", "newer", "newer"])
   }
 
@@ -35,8 +35,8 @@ import Testing
     arguments: [Errno.noFunction, .notPermitted, .invalidArgument, .permissionDenied, .notSupported])
   func refused(_ code: Errno) {
     let (call, calls) = (NewerCall(), Calls())
-    #expect(calls.perform(call, newer: code) == .success("by the older"))
-    #expect(calls.perform(call) == .success("by the older"))
+    #expect(calls.attempt(call, newer: code) == .success("by the older"))
+    #expect(calls.attempt(call) == .success("by the older"))
     #expect(calls.log == ["newer", "older", "older"])
   }
 
@@ -45,15 +45,15 @@ import Testing
     arguments: [Errno.interrupted, .tooManyOpenFiles, .badFileDescriptor, .resourceTemporarilyUnavailable])
   func ownError(_ code: Errno) {
     let (call, calls) = (NewerCall(), Calls())
-    #expect(calls.perform(call, newer: code) == .failure(code))
-    #expect(calls.perform(call) == .success("by the newer"))
+    #expect(calls.attempt(call, newer: code) == .failure(code))
+    #expect(calls.attempt(call) == .success("by the newer"))
     #expect(calls.log == ["newer", "newer"])
   }
 
   @Test("where both fail, it was for what was asked: the newer one is tried the next time") func bothFail() {
     let (call, calls) = (NewerCall(), Calls())
-    #expect(calls.perform(call, newer: .notPermitted, older: .notPermitted) == .failure(.notPermitted))
-    #expect(calls.perform(call) == .success("by the newer"))
+    #expect(calls.attempt(call, newer: .notPermitted, older: .notPermitted) == .failure(.notPermitted))
+    #expect(calls.attempt(call) == .success("by the newer"))
     #expect(calls.log == ["newer", "older", "newer"])
   }
 }

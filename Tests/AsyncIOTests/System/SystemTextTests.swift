@@ -31,5 +31,5 @@ import Testing
       ([0, 9, 10, 0x1B, 0x7F], "\\x00\\x09\\x0A\\x1B\\x7F"),
       (Array("a\u{202E}b\u{2028}".utf8), "a\\xE2\\x80\\xAEb\\xE2\\x80\\xA8"),
     ] as [([UInt8], String)])
-  func readable(bytes: [UInt8], shown: String) { #expect(bytes.readable == shown) }
+  func readable(bytes: [UInt8], shown: String) { #expect(bytes.printable() == shown) }
 }

@@ -16,19 +16,8 @@ import Testing
     try runLoop { loop, kernel in
       kernel.stopClock()
       let errors = loop.collectErrors()
-      let (near, far) = try await PairKind.tcp.make(loop, kernel)
-      let (client, server) = (Recorder(), Recorder())
-      _ = try await loop.createConnection({ client }, socket: near)
-      _ = try await loop.createConnection({ server }, socket: far)
-      for _ in 0..<2 {
-        let tls = try serverTLS()
-        let serving = loop.createTask {
-          _ = try await loop.startTLS(server.transport, server, .server(tls))
-        }
-        _ = try await loop.startTLS(
-          client.transport, client, .client(clientTLS(), serverHostname: "localhost", shutdownTimeout: .seconds(5)))
-        try await serving.value
-      }
+      let (client, server) = try await plainPair(loop, kernel)
+      for _ in 0..<2 { try await secure(loop, client, server, shutdownTimeout: .seconds(5)) }
       client.transport.write("hello")
       try await loop.until { server.text == "hello" }
       let failure = TestError(number: 12)
@@ -40,7 +29,7 @@ import Testing
         client.transport.close()
         try await loop.expect(after: .seconds(5), on: kernel) { client.isLost }
       case .reset:
-        #expect(lingerZero(far.descriptor.rawValue) == 0)
+        #expect(lingerZero(server.transport.socket.descriptor.rawValue) == 0)
         server.transport.abort()
       case .protocolThrows:
         client.onData = { _ in throw failure }
@@ -59,6 +48,32 @@ import Testing
       #expect(client.calls.filter { $0 != .data }.count == 2, "made and lost: \(client.calls)")
       #expect(errors.contexts.count == (end == .protocolThrows ? 1 : 0))
       client.forgetHooks()
+    }
+  }
+
+  @Test("What the kernel has not taken counts as buffered, also once another TLS connection begins inside of the first")
+  func blockedBelow() throws {
+    try runLoop { loop, kernel in
+      let (client, server) = try await plainPair(loop, kernel)
+      try await secure(loop, client, server)
+      let transport = client.transport
+      transport.setWriteBufferLimits(high: 1_000_000)
+      kernel.inject(.wouldBlock, into: .send, times: .max)
+      kernel.inject(.wouldBlock, into: .sendGathering, times: .max)
+      transport.write(pattern(100_000))
+      transport.write("and more")
+      #expect(transport.writeBufferSize == 100_008)
+      let inner = Recorder()
+      let securing = loop.createTask(eager: true) {
+        _ = try await loop.startTLS(transport, inner, .client(clientTLS(), serverHostname: "localhost"))
+      }
+      #expect(transport.tls?.wire.pending.isEmpty == false && transport.writeBufferSize == 100_008)
+      kernel.clearInjections()
+      try await loop.until { server.received.count == 100_008 && transport.writeBufferSize == 0 }
+      #expect(server.received == pattern(100_000) + octets("and more"))
+      transport.abort()
+      _ = await thrown { try await securing.value }
+      try await loop.until { inner.isLost && server.isLost }
     }
   }
 }

@@ -7,33 +7,6 @@ import Testing
 
 /// Connections that are encrypted while they are open, and TLS inside TLS.
 @Suite struct StartTLSTests {
-  /// Two transports, plain so far.
-  private func plainPair(
-    _ loop: EventLoop, _ kernel: TestKernel, smallBuffers: Bool = false
-  ) async throws -> (Recorder, Recorder) {
-    let (near, far) = try await PairKind.tcp.make(loop, kernel)
-    if smallBuffers {
-      for socket in [near, far] {
-        try socket.setOption(.sendBufferSize, 64 * 1024)
-        try socket.setOption(.receiveBufferSize, 64 * 1024)
-      }
-    }
-    let (a, b) = (Recorder(), Recorder())
-    _ = try await loop.createConnection({ a }, socket: near)
-    _ = try await loop.createConnection({ b }, socket: far)
-    return (a, b)
-  }
-
-  private func secure(_ loop: EventLoop, _ client: Recorder, _ server: Recorder) async throws {
-    let tls = try serverTLS()
-    let serving = loop.createTask {
-      _ = try await loop.startTLS(server.transport, server, .server(tls))
-    }
-    let transport = try await loop.startTLS(client.transport, client, .client(clientTLS(), serverHostname: "localhost"))
-    #expect(transport === client.transport)
-    try await serving.value
-  }
-
   @Test("startTLS encrypts both directions of a live connection, without another connectionMade")
   func transports() throws {
     try runLoop { loop, kernel in
@@ -225,9 +198,7 @@ import Testing
         return !hand.outgoing.isEmpty
       }
       client.transport.write("later")
-      let polls = kernel.count(of: .wait)
-      try await loop.sleep(for: .milliseconds(20))
-      #expect(kernel.count(of: .wait) < polls + 10)
+      try await loop.expectIdle(kernel)
       try await hand.run(peer, on: loop) { hand.received == octets("later") }
       try await securing.value
       client.transport.abort()

@@ -88,6 +88,58 @@ import Testing
     }
   }
 
+  @Test("A provider that is made late is made once for a call, however many addresses that tries")
+  func lateProviderOnce() throws {
+    try runLoop { loop, kernel in
+      let (server, accepted) = try await tlsServer(loop)
+      let port = UInt16(server.port)
+      // Nobody listens at the first two.
+      kernel.answerLookUps { _ in addresses(["127.0.0.3", "127.0.0.2", "127.0.0.1"], Int(port)) }
+      let asked = Mutex(0)
+      let context = try clientTLS()
+      let tls = ClientTLS(serverHostname: "localhost") { () throws(TLSError) in
+        asked.withLock { $0 += 1 }
+        return context
+      }
+      for count in 1...2 {
+        let (transport, recorder) = try await loop.createConnection(
+          Recorder.init, host: "several.test", port: Int(port), tls: tls)
+        #expect(transport.getExtraInfo(.tls) != nil && asked.withLock { $0 } == count)
+        transport.close()
+        try await loop.until { recorder.isLost }
+      }
+      try await loop.until { accepted.recorders.count == 2 && accepted.recorders.allSatisfy(\.isLost) }
+      server.close()
+    }
+  }
+
+  @Test("A server on several sockets of the program's encrypts what comes by each of them")
+  func severalSockets() throws {
+    try runLoop { loop, kernel in
+      let sockets = [try listeningSocket(kernel), try listeningSocket(kernel)]
+      let ports = try sockets.map { Int(try #require($0.localAddress?.port)) }
+      let accepted = Accepted()
+      let server = try await loop.createServer(
+        {
+          accepted.recorders.append(Recorder())
+          return accepted.recorders[accepted.recorders.count - 1]
+        }, sockets: sockets, tls: .server(serverTLS()))
+      for (index, port) in ports.enumerated() {
+        let (transport, client) = try await loop.createConnection(
+          Recorder.init, host: "127.0.0.1", port: port, tls: .client(clientTLS(), serverHostname: "localhost"))
+        transport.write("by socket \(index)")
+        try await loop.until {
+          accepted.recorders.count > index && accepted.recorders[index].text == "by socket \(index)"
+        }
+        #expect(accepted.recorders[index].transport.getExtraInfo(.tls)?.version == "TLSv1.3")
+        transport.close()
+        try await loop.until { client.isLost && accepted.recorders[index].isLost }
+      }
+      server.close()
+      try await server.waitClosed()
+    }
+  }
+
   @Test("The error of a provider that cannot be made is thrown by the call that connects, before anything is done")
   func lateProviderFails() throws {
     try runLoop { loop, kernel in

@@ -73,6 +73,38 @@ struct TLSPair {
   }
 }
 
+/// Two transports, plain so far.
+func plainPair(
+  _ loop: EventLoop, _ kernel: TestKernel, smallBuffers: Bool = false
+) async throws -> (Recorder, Recorder) {
+  let (near, far) = try await PairKind.tcp.make(loop, kernel)
+  if smallBuffers {
+    for socket in [near, far] {
+      try socket.setOption(.sendBufferSize, 64 * 1024)
+      try socket.setOption(.receiveBufferSize, 64 * 1024)
+    }
+  }
+  let (a, b) = (Recorder(), Recorder())
+  _ = try await loop.createConnection({ a }, socket: near)
+  _ = try await loop.createConnection({ b }, socket: far)
+  return (a, b)
+}
+
+/// Begins TLS on both ends of an open connection, or one more of it inside of what is there.
+func secure(
+  _ loop: EventLoop, _ client: Recorder, _ server: Recorder,
+  shutdownTimeout: Duration = ClientTLS.defaultShutdownTimeout
+) async throws {
+  let tls = try serverTLS()
+  let serving = loop.createTask {
+    _ = try await loop.startTLS(server.transport, server, .server(tls))
+  }
+  let transport = try await loop.startTLS(
+    client.transport, client, .client(clientTLS(), serverHostname: "localhost", shutdownTimeout: shutdownTimeout))
+  #expect(transport === client.transport)
+  try await serving.value
+}
+
 extension Recorder {
   var tlsLoss: TLSError? { (loss ?? nil) as? TLSError }
 }

@@ -8,7 +8,7 @@ import Testing
   private func opened() -> TransportState {
     var state = TransportState()
     _ = state.beginHandshake()
-    _ = state.endHandshake()
+    _ = state.handshakeWentOn(isDone: true, WireReport())
     state.didStart()
     return state
   }
@@ -17,16 +17,16 @@ import Testing
   func handshaking() {
     var state = TransportState()
     _ = state.beginHandshake()
-    #expect(state.isHandshaking && state.wantsInput && !state.isDelivering && !state.isClosing)
+    #expect(state.isHandshaking && state.wantsInput && state.reader != .program && !state.isClosing)
     state.pauseReading()
     #expect(state.interest(hasUnsentBytes: false) == .read && state.interest(hasUnsentBytes: true) == [.read, .write])
     #expect(!state.mayBeSecured)
-    _ = state.endHandshake()
+    _ = state.handshakeWentOn(isDone: true, WireReport())
     #expect(!state.isHandshaking && !state.wantsInput)
     state.didStart()
     #expect(!state.wantsInput && state.mayBeSecured)
-    state.resumeReading()
-    #expect(state.wantsInput && state.isDelivering)
+    _ = state.resumeReading()
+    #expect(state.wantsInput && state.reader == .program)
   }
 
   @Test("A close during the handshake ends it, with nothing to wait for")
@@ -40,13 +40,14 @@ import Testing
   @Test("A close flushes, says goodbye, and waits for the peer's")
   func close() {
     var state = opened()
-    #expect(state.close(hasUnsentBytes: true) == .none)
-    #expect(!state.wantsInput && state.isClosing && !state.hasSaidGoodbye)
+    #expect(state.close(hasUnsentBytes: true) == .limitClose)
+    #expect(!state.wantsInput && state.isClosing && state.reader == nil)
     #expect(state.lastByteWasSent() == .sendCloseNotify)
-    #expect(state.hasSaidGoodbye && state.wantsInput && !state.isDelivering && state.isClosing)
+    #expect(state.reader == .close && state.wantsInput && state.isClosing)
     #expect(state.lastByteWasSent() == .none)
     #expect(state.close(hasUnsentBytes: false) == .none)
-    _ = state.peerEnded()
+    // Ours is on its way yet.
+    #expect(state.decrypted(.end, WireReport(), hasUnsentBytes: true) == .none)
     #expect(!state.wantsInput)
     #expect(state.lastByteWasSent() == .end)
     #expect(state.lastByteWasSent() == .none)
@@ -55,7 +56,7 @@ import Testing
   @Test("After the peer's goodbye nothing is waited for")
   func peerFirst() {
     var state = opened()
-    _ = state.peerEnded()
+    #expect(state.decrypted(.end, WireReport(), hasUnsentBytes: false) == .tellEnd)
     #expect(state.close(hasUnsentBytes: false) == .sendCloseNotify)
     #expect(state.lastByteWasSent() == .end)
   }
@@ -76,9 +77,9 @@ import Testing
     var state = TransportState()
     state.didStart()
     _ = state.beginHandshake()
-    #expect(!state.isDelivering)
-    _ = state.endHandshake()
-    #expect(state.isDelivering)
+    #expect(state.reader != .program)
+    _ = state.handshakeWentOn(isDone: true, WireReport())
+    #expect(state.reader == .program)
   }
 
   // MARK: The write buffer

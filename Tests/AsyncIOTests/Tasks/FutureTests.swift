@@ -4,11 +4,6 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct FutureTests {
-  private func turn(_ loop: EventLoop) throws {
-    loop.stop()
-    try loop.runForever()
-  }
-
   @Test("a future is pending, then done, and its outcome is final")
   func states() throws {
     try withLoop { loop, kernel in

@@ -31,7 +31,7 @@ struct ErrorQueueTests {
       for round in 1...3 {
         endpoint.transport.sendTo("anybody?", closed)
         try await loop.until { endpoint.errors.count >= round }
-        #expect(try await loop.pollsWhileIdle(kernel) < 10)
+        try await loop.expectIdle(kernel)
         #expect(endpoint.ioErrors == Array(repeating: IOError(.connectionRefused, "send", "\(closed)"), count: round))
       }
       endpoint.transport.sendTo("still alive", endpoint.address)
@@ -51,7 +51,7 @@ struct ErrorQueueTests {
       try #require(client.transport.getExtraInfo(.socket)).setOption(ErrorQueueTests.queuesErrors(host), true)
       client.transport.sendTo("anybody?")
       try await loop.until { !client.errors.isEmpty }
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       #expect(client.ioErrors.map(\.code) == [.connectionRefused])
       try await loop.close(client)
     }
@@ -67,7 +67,7 @@ struct ErrorQueueTests {
       // With each call the kernel also tells the last one's error.
       for _ in 0..<5 { endpoint.transport.sendTo("x", closed) }
       try await loop.until { !endpoint.errors.isEmpty }
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       #expect(endpoint.ioErrors.allSatisfy { $0.code == .connectionRefused })
       #expect(endpoint.errors.count >= 3)
       try await loop.close(endpoint)
@@ -104,7 +104,7 @@ struct ErrorQueueTests {
       let error = try await ioError { try await waiting.value }
       #expect(error == IOError(.connectionRefused, "send", "\(closed)"))
       let second = try await loop.startWaiting { try await loop.sockRecvFrom(socket, 100) }
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       let own = try #require(socket.localAddress)
       try await loop.sockSendTo(socket, Array("reply".utf8), own)
       #expect(try await second.value.data == Array("reply".utf8))
@@ -122,7 +122,7 @@ struct ErrorQueueTests {
       recorder.transport.write("timed")
       #expect(try await peer.receive(5, on: loop) == Array("timed".utf8))
       try await loop.turn()
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       try peer.send("answer")
       try await loop.until { recorder.text == "answer" }
       recorder.transport.close()

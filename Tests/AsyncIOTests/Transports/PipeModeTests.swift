@@ -27,7 +27,7 @@ struct PipeModeTests {
       #expect(reader.transport.getExtraInfo(.pipe) == reading && writer.transport.getExtraInfo(.pipe) == writing)
       writer.transport.write("through")
       try await loop.until { reader.text == "through" }
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       reader.transport.close()
       writer.transport.abort()
       try await loop.until { reader.isLost && writer.isLost }

@@ -29,16 +29,16 @@ import Testing
   @Test("bytes that somebody else received come before the socket's, in their order, and without a report")
   func earlyBytes() throws {
     try withWire { wire, kernel, peer in
-      #expect(!wire.hasEarlyBytes)
+      #expect(wire.early.isEmpty)
       wire.prepend(octets("cd"))
       wire.prepend(octets("ab"))
       try peer.send("ef")
-      #expect(wire.hasEarlyBytes)
+      #expect(!wire.early.isEmpty)
       #expect(wire.read(upTo: 3) == "abc")
       wire.allowReceiving()
-      #expect(wire.hasEarlyBytes)
+      #expect(!wire.early.isEmpty)
       #expect(wire.read(upTo: 3) == "d", "the two are kept apart")
-      #expect(!wire.hasEarlyBytes && kernel.count(of: .receive) == 0)
+      #expect(wire.early.isEmpty && kernel.count(of: .receive) == 0)
       #expect(wire.read(upTo: 3) == "ef")
     }
   }
@@ -111,10 +111,7 @@ import Testing
       #expect(wire.read(upTo: 4) == "last")
       #expect(wire.end == nil)
       #expect(wire.read(upTo: 4) == "")
-      guard case .ofStream = wire.end else {
-        Issue.record("not the end: \(String(describing: wire.end))")
-        return
-      }
+      #expect(wire.end == .ofStream)
       let calls = kernel.count(of: .receive)
       wire.allowReceiving()
       #expect(wire.read(upTo: 4) == "")
@@ -136,12 +133,30 @@ import Testing
       kernel.inject(.connectionReset, into: .receive)
       wire.allowReceiving()
       #expect(wire.read(upTo: 4) == "")
-      guard case .failure(.connectionReset) = wire.end else {
-        Issue.record("not a failure: \(String(describing: wire.end))")
-        return
-      }
+      #expect(wire.end == .failure(.connectionReset))
       wire.allowReceiving()
       #expect(wire.read(upTo: 4) == "", "received after the end")
+    }
+  }
+
+  @Test("A report says how the stream has ended, whether the kernel has nothing, and what has come since the last one")
+  func reports() throws {
+    try withWire { wire, kernel, peer in
+      #expect(wire.takeReport() == WireReport())
+      try peer.send("abcdef")
+      wire.allowReceiving()
+      _ = wire.read(upTo: 3)
+      _ = wire.read(upTo: 2)
+      #expect(wire.takeReport() == WireReport(received: 5))
+      _ = wire.read(upTo: 1)
+      #expect(wire.read(upTo: 1) == "")
+      #expect(wire.takeReport() == WireReport(isKernelEmpty: true, received: 1))
+      #expect(wire.takeReport() == WireReport(isKernelEmpty: true))
+      try peer.shutDownWriting()
+      wire.allowReceiving()
+      #expect(wire.takeReport() == WireReport())
+      _ = wire.read(upTo: 1)
+      #expect(wire.takeReport() == WireReport(end: .ofStream))
     }
   }
 
@@ -272,7 +287,7 @@ import Testing
       old.flush()
       #expect(old.pending.count == 1 && old.pending.firstOffset > 0)
       new.takeOver(old)
-      #expect(!old.hasEarlyBytes && old.pending.isEmpty)
+      #expect(old.early.isEmpty && old.pending.isEmpty)
       #expect(new.read(upTo: 100) == "first second")
       new.write("def")
       #expect(new.pending.count == 4)
@@ -287,10 +302,7 @@ import Testing
       old.write("x")
       new.takeOver(old)
       #expect(new.sendFailure == .brokenPipe)
-      guard case .failure(.connectionReset) = new.end else {
-        Issue.record("the end was forgotten: \(String(describing: new.end))")
-        return
-      }
+      #expect(new.end == .failure(.connectionReset))
     }
   }
 
@@ -301,7 +313,7 @@ import Testing
       wire.prepend(octets("x"))
       wire.write("y")
       wire.discard()
-      #expect(!wire.hasEarlyBytes && wire.pending.isEmpty)
+      #expect(wire.early.isEmpty && wire.pending.isEmpty)
       #expect(wire.read(upTo: 1) == "")
     }
   }

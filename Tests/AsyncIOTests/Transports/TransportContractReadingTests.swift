@@ -93,9 +93,7 @@ struct TransportContractReadingTests {
       let reads = kernel.count(of: .receive)
       #expect(!recorder.transport.isReading && !recorder.transport.isClosing)
       // The end stays readable, and must not wake the loop again and again.
-      let polls = kernel.count(of: .wait)
-      try await loop.sleep(for: .milliseconds(30))
-      #expect(kernel.count(of: .wait) - polls < 10)
+      try await loop.expectIdle(kernel)
       recorder.transport.write("answer")
       #expect(try await peer.receive(6, on: loop) == Array("answer".utf8))
       recorder.transport.resumeReading()
@@ -135,9 +133,7 @@ struct TransportContractReadingTests {
       recorder.transport.writeEOF()
       peer.close()
       try await loop.turn(3)
-      let polls = kernel.count(of: .wait)
-      try await loop.sleep(for: .milliseconds(30))
-      #expect(kernel.count(of: .wait) - polls < 10)
+      try await loop.expectIdle(kernel)
       #expect(recorder.calls == [.made])
       recorder.transport.resumeReading()
       try await loop.until { recorder.isLost }

@@ -44,7 +44,7 @@ struct WritePipeTests {
     try runLoop { loop, kernel in
       let (recorder, _) = try await kind.writer(loop, kernel)
       recorder.transport.write("there is room for more")
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       recorder.transport.close()
     }
   }
@@ -200,7 +200,7 @@ struct WritePipeTests {
     try runLoop { loop, kernel in
       let (recorder, peer) = try await PipeKind.socketPair.writer(loop, kernel)
       try peer.send("unasked")
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       #expect(recorder.calls == [.made])
     }
   }
@@ -231,7 +231,7 @@ struct WritePipeTests {
       let recorder = WriteRecorder()
       _ = try await loop.connectWritePipe({ recorder }, master)
       peer.close()
-      #expect(try await loop.pollsWhileIdle(kernel) < 10)
+      try await loop.expectIdle(kernel)
       #expect(recorder.calls == [.made])
     }
   }

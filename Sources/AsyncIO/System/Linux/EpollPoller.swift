@@ -97,7 +97,7 @@
       guard let timeout, timeout > 0 else {
         return try systemCallOnce { unsafe epoll_wait(epoll.rawValue, events, capacity, timeout == nil ? -1 : 0) }
       }
-      return try nanosecondWait.perform { () throws(Errno) in
+      return try nanosecondWait.attempt { () throws(Errno) in
         var limit = timespec(tv_sec: Int(timeout / 1_000_000_000), tv_nsec: Int(timeout % 1_000_000_000))
         return try systemCallOnce { unsafe casyncio_epoll_wait(epoll.rawValue, events, capacity, &limit) }
       } else: { () throws(Errno) in

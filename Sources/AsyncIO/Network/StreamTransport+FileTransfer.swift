@@ -25,13 +25,13 @@ extension StreamTransport {
 
   /// Suspends the task until what was written before is out.
   func waitUntilFlushed() async throws {
-    while hasBytesForKernel { try await waitUntilWritable() }
+    while !isFlushed { try await waitUntilWritable() }
     try checkOpen()
   }
 
   /// Throws once nothing can be sent: the descriptor may be closed.
   func checkOpen() throws {
-    if !state.canSend { throw brokenSending?.error ?? IOError(.connectionAbort, "sendfile", name) }
+    if !state.canSend { throw brokenSending ?? IOError(.connectionAbort, "sendfile", name) }
   }
 
   /// Suspends the task until the kernel takes more.

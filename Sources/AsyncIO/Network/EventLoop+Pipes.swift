@@ -76,11 +76,11 @@ extension EventLoop {
   /// What the factory did may have claimed the descriptor.
   private func borrow(
     _ method: StaticString, _ descriptor: FileDescriptor, _ kind: FileKind, _ direction: Interest
-  ) throws -> TransportEndpoint {
+  ) throws -> OwnedDescriptor {
     try checkUnowned(method, descriptor)
     do throws(Errno) {
       let own = try BorrowedBlockingMode.borrow(descriptor, kind, for: direction, kernel)
-      return .pipe(.init(own, kind, isBorrowed: true, original: own == descriptor ? nil : descriptor))
+      return OwnedDescriptor(own, kind, isBorrowed: true, original: own == descriptor ? nil : descriptor)
     } catch {
       throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
     }

@@ -19,6 +19,9 @@ public struct TLSError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let broken = Code(description: "broken")
     /// A certificate, a key, or a setting that is of no use.
     public static let configuration = Code(description: "configuration")
+
+    /// Lets `catch TLSError.Code.truncated` match.
+    public static func ~= (pattern: Code, error: any Error) -> Bool { (error as? TLSError)?.code == pattern }
   }
 
   /// What kind of error it is.
@@ -42,7 +45,7 @@ public struct TLSError: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     let start = code == .configuration ? "TLS configuration" : "TLS"
     let object =
-      subject.map { "\(start)\(code == .configuration ? " " : " with ")\($0.printable(limit: 4096))" } ?? start
+      subject.map { "\(start)\(code == .configuration ? " " : " with ")\($0.printable())" } ?? start
     return "\(object): \(reason)" + (verification.map { ": \($0)" } ?? "")
   }
 

@@ -35,10 +35,6 @@ struct TLSOptions {
     shutdownTimeout = tls.shutdownTimeout
   }
 
-  func makeStage(on socket: Socket, _ loop: EventLoop) throws(TLSError) -> TLSStage {
-    TLSStage(try provider.makeEngine(for: role), self, over: SocketWire(loop.kernel, socket.descriptor))
-  }
-
   private static func check(
     _ operation: String, _ handshakeTimeout: Duration, _ shutdownTimeout: Duration
   ) throws(EventLoopError) {

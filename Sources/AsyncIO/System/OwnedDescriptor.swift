@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// A descriptor that is ours to close: what it is on, what it is called, and the calls that work on it.
+struct OwnedDescriptor {
+  /// What is read, written and watched, non-blocking.
+  let descriptor: FileDescriptor
+  let kind: FileKind
+  /// The socket, where it is one that was handed over as such; that closes it.
+  let socket: Socket?
+  /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
+  let remoteAddress: SocketAddress?
+  /// Whether its mode is borrowed: ``BorrowedBlockingMode`` has to give it back.
+  private let isBorrowed: Bool
+  /// What the program gave us, where `descriptor` is another one that stands for it; closed with it.
+  private let original: FileDescriptor?
+
+  /// A socket that was handed over.
+  init(_ socket: Socket, remoteAddress: SocketAddress?) {
+    (descriptor, kind, self.socket) = (socket.descriptor, .socket, socket)
+    self.remoteAddress = remoteAddress
+    (isBorrowed, original) = (false, nil)
+  }
+
+  /// A pipe, or what works like one.
+  init(
+    _ descriptor: FileDescriptor, _ kind: FileKind = .pipe, isBorrowed: Bool = false, original: FileDescriptor? = nil
+  ) {
+    (self.descriptor, self.kind, socket, remoteAddress) = (descriptor, kind, nil, nil)
+    (self.isBorrowed, self.original) = (isBorrowed, original)
+  }
+
+  /// The descriptor that the program knows.
+  var known: FileDescriptor { original ?? descriptor }
+
+  /// The peer's address, or the number that the program knows.
+  var name: String { remoteAddress?.description ?? "\(kind == .pipe ? "pipe" : "descriptor") \(known.rawValue)" }
+
+  /// Closes it, in the mode in which it came.
+  func close(_ kernel: any Kernel) {
+    if let socket { return socket.closeDescriptor() }
+    if isBorrowed { BorrowedBlockingMode.giveBack(descriptor, kernel) }
+    // The numbers are free whatever the answer is, and there is nobody to tell.
+    try? kernel.close(descriptor)
+    if let original { try? kernel.close(original) }
+  }
+
+  // MARK: Bytes
+
+  /// The system calls by which bytes are sent and received, for errors: a socket that was handed over has its own.
+  var calls: (send: String, receive: String) { socket == nil ? ("write", "read") : ("send", "recv") }
+
+  @inline(__always)
+  func send(_ kernel: any Kernel, _ bytes: Span<UInt8>) throws(Errno) -> Int {
+    kind == .socket ? try kernel.send(descriptor, bytes) : try kernel.write(descriptor, bytes)
+  }
+
+  /// Sends chunks, but for the first `skipping` bytes.
+  func send(_ kernel: any Kernel, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+    kind == .socket
+      ? try kernel.send(descriptor, gathering: chunks, skipping: skipping)
+      : try kernel.write(descriptor, gathering: chunks, skipping: skipping)
+  }
+}
