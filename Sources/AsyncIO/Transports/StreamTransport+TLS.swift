@@ -221,7 +221,7 @@ extension StreamTransport {
 
 extension ExtraInfoKey where Value == TLSInfo {
   /// What was agreed on in the TLS handshake; nil on a connection that is not encrypted.
-  public static var tls: Self { Self(ofStream: { $0.tls?.info }) }
+  public static var tls: Self { Self(ofStream: { $0.state.isHandshaking ? nil : $0.tls?.info }) }
 }
 
 extension ExtraInfoKey where Value == any TLSProvider {

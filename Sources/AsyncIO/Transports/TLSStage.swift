@@ -50,8 +50,8 @@ final class TLSStage {
     encryptedCount = lower.encryptedCount
   }
 
-  /// What was agreed on; nil while nothing was.
-  var info: TLSInfo? { if case .success = outcome { engine.info } else { nil } }
+  /// What was agreed on, once the handshake is done; nil where that has failed.
+  var info: TLSInfo? { if case .failure = outcome { nil } else { engine.info } }
 
   /// Whether the peer takes a handshake that is done on this side for done, whatever became of the last that we sent: in
   /// TLS 1.3 a server sends no more than tickets for sessions then, which it likes to do without.

@@ -69,8 +69,9 @@ import Testing
       }
       #expect(transport.tls?.wire.pending.isEmpty == false && transport.writeBufferSize == 100_008)
       kernel.clearInjections()
-      try await loop.until { server.received.count == 100_008 && transport.writeBufferSize == 0 }
-      #expect(server.received == pattern(100_000) + octets("and more"))
+      // The other end knows nothing of the inner connection, whose first flight comes behind it.
+      try await loop.until { server.received.count > 100_008 && transport.writeBufferSize == 0 }
+      #expect(server.received.starts(with: pattern(100_000) + octets("and more")))
       transport.abort()
       _ = await thrown { try await securing.value }
       try await loop.until { inner.isLost && server.isLost }

@@ -109,7 +109,7 @@ import Testing
           Recorder.init, host: "127.0.0.1", port: server.port, tls: .client(clientTLS(), serverHostname: "localhost"))
       }
       let words = try #require(error.verification)
-      #expect(words.contains("certificate is valid for red\\u{1b}[31m\\u{8}\\u{7}.test, aaa"))
+      #expect(words.contains("certificate is valid for red\\x1B[31m\\x08\\x07.test, aaa"))
       #expect(words.hasSuffix("a…") && words.count < 400, "\(words.count)")
       for text in [words, error.description] {
         #expect(text.unicodeScalars.allSatisfy { $0.value >= 32 }, "\(text)")
