@@ -153,7 +153,8 @@ final class Flow {
       reverse.put(.reset)
     } else if let back = path?.back {
       let source = source
-      back.carry { source?.broke(.connectionReset) }
+      // Were the answer lost, the sender would send again, and get another one.
+      back.carryReliably { source?.broke(.connectionReset) }
     } else {
       source?.broke(.brokenPipe)
     }

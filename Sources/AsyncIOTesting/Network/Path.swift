@@ -78,6 +78,11 @@ final class Path {
     return [delay, arrival(of: size) - world.now]
   }
 
+  /// Has something happen at the other end, as soon as something gets through.
+  func carryReliably(_ action: @escaping () -> Void) {
+    carry(orElse: { [self] in whenOpen { self.carryReliably(action) } }, action)
+  }
+
   /// Has something happen at the other end, unless it is lost on the way.
   func carry(orElse lost: @escaping () -> Void = {}, _ action: @escaping () -> Void) {
     guard isOpen else { return lost() }

@@ -140,6 +140,29 @@ import Testing
     }
   }
 
+  @Test("That a connection is gone is told even if the first answer that says so is lost")
+  func lostReset() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      server.startEchoServer()
+      try await client.run { loop in
+        try await loop.sleep(for: .seconds(1))
+        let peer = try await loop.connectPeer(host: "server", port: 7)
+        try await loop.sleep(for: .seconds(1))
+        server.crash()
+        try server.restart()
+        network.block(from: server, to: client)
+        loop.callLater(.seconds(60)) { network.heal() }
+        let begin = loop.time
+        try await peer.send("anybody there?")
+        await expectIOError(.connectionReset) { _ = try await peer.receive() }
+        let taken = begin.duration(to: loop.time)
+        #expect(taken >= .seconds(60) && taken < .seconds(61), "\(taken)")
+        peer.close()
+      }
+    }
+  }
+
   @Test("A crash runs nothing of the host's any more, and a restart begins anew")
   func crash() async throws {
     try await withSimulatedNetwork(seed: 2) { network in
