@@ -47,7 +47,7 @@ import Testing
     ("shell-pipeline", ["1"], "one two\nTwo; three\n", ["2 two"]),
     ("worker-pool", ["2"], "echo one\nexit 3\n", ["echo one: one", "exit 3: status 3"]),
     ("cpu-bound", ["1000"], "", ["on the loop: 168 primes", "processes: 168 primes", "its process ended"]),
-    ("virtual-time", [], "", ["63.0 seconds: Connection refused, again in 30.0 seconds", "93.0 seconds: connected"]),
+    ("virtual-time", [], "", ["61.0 seconds: Connection refused, again in 30.0 seconds", "91.0 seconds: connected"]),
     ("chat-under-partitions", ["20"], "", ["20 conversations"]),
     ("lost-wake-up", [], "", ["found, after", "waits in Future.value"]),
     ("tour", [], "", ["steps passed"]),
