@@ -6,7 +6,7 @@ import Dispatch
 /// which the world knows nothing of, and so it gives them a little before it lets its own time pass.
 struct RealThreads {
   /// How long to look out for an answer before the clock is moved, in real time. A busy machine keeps threads waiting for long.
-  private static let patience = Duration.seconds(1)
+  private static let patience = Duration.seconds(10)
   /// How many tasks waited when no answer came: for those it is not waited again, until something comes.
   private var givenUp = 0
 
