@@ -5,7 +5,8 @@ extension EventLoop {
   /// A custom handler of errors that nobody caught.
   public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
 
-  static let log = Logger(label: "asyncio")
+  // Made anew for each line: a logger keeps the handler that it was made with, and a program may set up its logging late.
+  static var log: Logger { Logger(label: "asyncio") }
 
   /// Sets the handler of errors that nobody caught; nil for the default one. asyncio's `set_exception_handler`.
   public func setExceptionHandler(_ handler: ExceptionHandler?) {
