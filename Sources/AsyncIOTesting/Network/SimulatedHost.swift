@@ -108,7 +108,7 @@ public final class SimulatedHost {
   /// Makes a socket of the host, for `sock…` calls and for servers that are given one. (`Socket`'s own initialisers make real
   /// ones, of which the host knows nothing.)
   ///
-  /// - Throws: ``IOError`` for `socket`.
+  /// - Throws: `IOError` for `socket`.
   public func makeSocket(_ family: AddressFamily, _ kind: SocketKind = .stream) throws(IOError) -> Socket {
     try Socket(family, kind, transportProtocol: 0, kernel: runningMachine.kernel)
   }
@@ -145,7 +145,7 @@ public final class SimulatedHost {
   /// Starts the host again after ``crash()``, with a fresh loop: nothing is left of what ran before, and who sends
   /// something on a connection from before is told that there is none.
   ///
-  /// - Throws: ``IOError`` when the system has no memory for a loop.
+  /// - Throws: `IOError` when the system has no memory for a loop.
   public func restart() throws {
     guard machine == nil else { return }
     try boot()

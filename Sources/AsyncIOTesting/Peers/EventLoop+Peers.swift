@@ -5,7 +5,7 @@ public import AsyncIO
 extension EventLoop {
   /// Connects a peer to a server under test.
   ///
-  /// - Throws: ``ResolutionError``, ``IOError``; `CancellationError`.
+  /// - Throws: `ResolutionError`, `IOError`; `CancellationError`.
   public func connectPeer(host: String = "localhost", port: any ServicePort) async throws -> Peer {
     var failure: (any Error)?
     for info in try await getaddrinfo(host: host, port: port, type: .stream) {
@@ -23,7 +23,7 @@ extension EventLoop {
 
   /// Listens, and has a script talk with each client under test.
   ///
-  /// A connection is closed when its script is done. What a script throws, the server keeps for ``PeerServer/finish()``.
+  /// A connection is closed when its script is done. What a script throws, the server keeps for ``PeerServer/finish(connections:)``.
   ///
   /// - Parameters:
   ///   - host: the address to listen on.
@@ -31,7 +31,7 @@ extension EventLoop {
   ///   - file: where the call is.
   ///   - line: where the call is.
   ///   - script: what the peer does.
-  /// - Throws: ``IOError``.
+  /// - Throws: `IOError`.
   public func servePeers(
     host: String = "127.0.0.1", port: UInt16 = 0, file: StaticString = #fileID, line: UInt = #line,
     _ script: @escaping (Peer) async throws -> Void
@@ -54,7 +54,7 @@ extension EventLoop {
   /// A peer, and the other end of its connection for the program under test: `openConnection(socket:)` makes a reader and a
   /// writer of that, `createConnection(_:socket:)` a transport.
   ///
-  /// - Throws: ``IOError``.
+  /// - Throws: `IOError`.
   public func makePeer() throws(IOError) -> (peer: Peer, socket: Socket) {
     let (first, second) = try makeSocketPair()
     return (Peer(self, first), second)
@@ -62,7 +62,7 @@ extension EventLoop {
 
   /// Two pairs of a reader and a writer: what is written to the one is read from the other. Nothing but memory is between them.
   ///
-  /// - Throws: ``IOError``.
+  /// - Throws: `IOError`.
   public func makeStreamPair() async throws -> (
     (reader: StreamReader, writer: StreamWriter), (reader: StreamReader, writer: StreamWriter)
   ) {

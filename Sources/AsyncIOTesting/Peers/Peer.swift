@@ -22,7 +22,7 @@ public final class Peer {
 
   /// Sends bytes: a string, or an array.
   ///
-  /// - Throws: ``IOError``; `CancellationError`.
+  /// - Throws: `IOError`; `CancellationError`.
   public func send(_ bytes: any SystemText) async throws {
     try await loop.sockSendAll(socket, bytes.systemBytes)
   }
@@ -33,7 +33,7 @@ public final class Peer {
   ///   - bytes: a string, or an array.
   ///   - size: how many bytes a piece has, at least one.
   ///   - delay: how long it waits before each piece but the first.
-  /// - Throws: ``IOError``; `CancellationError`.
+  /// - Throws: `IOError`; `CancellationError`.
   public func send(_ bytes: any SystemText, inPiecesOf size: Int, every delay: Duration = .zero) async throws {
     require(size > 0, "Peer.send: a piece has at least one byte")
     let bytes = bytes.systemBytes
@@ -45,7 +45,7 @@ public final class Peer {
 
   /// Ends its side: it sends no more, and may receive. A socket's `shutdown`.
   ///
-  /// - Throws: ``IOError``.
+  /// - Throws: `IOError`.
   public func endSending() throws(IOError) {
     do throws(Errno) { try loop.kernel.shutdownWrite(socket.descriptor) } catch {
       throw IOError(error, "shutdown", "the peer's socket")
@@ -56,7 +56,7 @@ public final class Peer {
 
   /// Waits for just these bytes: a string, or an array. What comes behind them is left for the next call.
   ///
-  /// - Throws: ``PeerError`` as soon as something else comes, or the end; ``IOError``; `CancellationError`.
+  /// - Throws: ``PeerError`` as soon as something else comes, or the end; `IOError`; `CancellationError`.
   public func expect(_ bytes: any SystemText) async throws {
     let expected = bytes.systemBytes
     var got: [UInt8] = []
@@ -71,7 +71,7 @@ public final class Peer {
 
   /// Waits for the other end's end.
   ///
-  /// - Throws: ``PeerError`` when bytes come; ``IOError``; `CancellationError`.
+  /// - Throws: ``PeerError`` when bytes come; `IOError`; `CancellationError`.
   public func expectEnd() async throws {
     let chunk = try await loop.sockRecv(socket, 1024)
     if !chunk.isEmpty { throw PeerError([], chunk, position, isEnd: false) }
@@ -81,7 +81,7 @@ public final class Peer {
   ///
   /// - Parameter maxBytes: how much at the most.
   /// - Returns: at least one byte; none at the end.
-  /// - Throws: ``IOError``; `CancellationError`.
+  /// - Throws: `IOError`; `CancellationError`.
   public func receive(maxBytes: Int = 65_536) async throws -> [UInt8] {
     let chunk = try await loop.sockRecv(socket, maxBytes)
     position += chunk.count

@@ -10,7 +10,7 @@ extension EventLoop {
   ///   - host: the server's host.
   ///   - port: the server's port.
   ///   - listeningOn: told the port to connect the client to.
-  /// - Throws: ``ResolutionError``, ``IOError``; `CancellationError`.
+  /// - Throws: `ResolutionError`, `IOError`; `CancellationError`.
   public func recordConnection(
     to host: String, port: any ServicePort, listeningOn: (Int) -> Void
   ) async throws -> Transcript {

@@ -131,7 +131,7 @@ extension [UInt8] {
 extension Peer {
   /// Takes one end's part in a transcript: sends what that has sent, at the same pace, and expects what the other has.
   ///
-  /// - Throws: ``PeerError`` as soon as the other end says something else; ``IOError``; `CancellationError`.
+  /// - Throws: ``PeerError`` as soon as the other end says something else; `IOError`; `CancellationError`.
   public func play(_ end: Transcript.End, of transcript: Transcript, on loop: EventLoop) async throws {
     var silence = Duration.zero
     for step in transcript.steps {

@@ -5,7 +5,7 @@ public import AsyncIO
 extension EventLoop {
   /// Lets so much time pass: all that is due by then has happened when it returns.
   ///
-  /// It is as ``sleep(for:)``, but also waits for what is due at that very moment, and for what follows from it.
+  /// It is as `sleep(for:)`, but also waits for what is due at that very moment, and for what follows from it.
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled.
   public func advance(by duration: Duration) async throws {

@@ -3,7 +3,7 @@ public import AsyncIO
 
 /// Runs a test on a loop whose time passes by itself: when nothing is ready, the clock jumps to whatever comes next.
 ///
-/// An hour of time limits and back-offs takes a millisecond, in order and to the nanosecond. `Task.sleep`, ``EventLoop``'s
+/// An hour of time limits and back-offs takes a millisecond, in order and to the nanosecond. `Task.sleep`, `EventLoop`'s
 /// timers, and all that is built on them go by that clock. What the loop connects to and listens on is a network of its own in
 /// memory, with the host `localhost`.
 ///
