@@ -50,10 +50,4 @@ extension StreamTransport {
     }
     try checkOpen()
   }
-
-  func wakeWriter(_ result: Result<Void, any Error> = .success(())) {
-    let waiter = writeWaiter
-    writeWaiter = nil
-    waiter?.resume(result)
-  }
 }

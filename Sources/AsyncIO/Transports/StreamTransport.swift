@@ -174,7 +174,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override func flush() {
     if let tls { flushEncrypted(tls) } else { super.flush() }
-    if isFlushed { wakeWriter() }
+    if isFlushed { writeWaiter.take()?.resume() }
   }
 
   override func sendingFailed(_ error: IOError) { perform(state.sendingFailed(), error) }
@@ -197,7 +197,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     case .deliverRest:
       brokenSending = error
       discardUnsent()
-      if let error { wakeWriter(.failure(error)) }
+      if let error { writeWaiter.take()?.resume(.failure(error)) }
       scheduleTurn()
     case .failHandshake:
       handshakeBroke(error)
@@ -208,7 +208,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     case .end:
       let error = error ?? brokenSending ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", name))
-      wakeWriter(.failure(error ?? IOError(.connectionAbort, "sendfile", name)))
+      writeWaiter.take()?.resume(.failure(error ?? IOError(.connectionAbort, "sendfile", name)))
       super.perform(action, error)
     case .none, .deliverSoon, .tellEnd, .trap:
       super.perform(action)
