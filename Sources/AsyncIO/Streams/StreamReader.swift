@@ -155,21 +155,21 @@ public final class StreamReader {
   /// Suspends the task until something arrives, the stream ends, or fails. What is buffered is not enough for its read.
   @usableFromInline
   func waitForData(_ method: StaticString) async throws {
+    let seen = arrivals
     // While the transport is paused no more would come.
     resumeTransport()
     if let owner = try loop.ownerOfWait(method) {
       waiter.reuse(for: method)
       isWaiting = true
-      try await waiter.suspend(for: owner) {}
+      try await waiter.suspend(for: owner) { if arrivals != seen { waiter.resume() } }
       isWaiting = false
     } else {
-      try await waitForDataAsForeigner(method)
+      try await waitForDataAsForeigner(method, seen)
     }
   }
 
   /// The same for a task that is not the loop's own. Other code may run before it is suspended.
-  private func waitForDataAsForeigner(_ method: StaticString) async throws {
-    let seen = arrivals
+  private func waitForDataAsForeigner(_ method: StaticString, _ seen: Int) async throws {
     let waiter = Waiter(method)
     try await loop.suspendForeigner(waiter) {
       if isAwaited {
