@@ -27,6 +27,8 @@ enum HTTPServer {
       try await answerAll(reader, writer, clock)
     } catch is IncompleteReadError {
       // The client went away in the middle of a request.
+    } catch is IOError {
+      // Or it has reset the connection, as load generators do at their end.
     }
   }
 
