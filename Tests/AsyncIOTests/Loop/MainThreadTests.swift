@@ -83,7 +83,9 @@ import Testing
         "from a callback begins", "from a callback was started", "next callback", "from a callback goes on",
         "outer begins", "inner begins", "inner was started", "outer waits", "outer was started", "inner goes on",
         "outer ends",
-        "without a wait it is done: true", "and so is one that throws: true, true", "done",
+        "without a wait it is done: true", "and so is one that throws: true, true",
+        "and one around another: true, true",
+        "done",
       ])
     #expect(run.status == 0)
   }

@@ -39,6 +39,8 @@ public func runEagerTasks(_ configuration: EventLoop.Configuration) throws -> [S
     log.append("without a wait it is done: \(quick.isDone)")
     let failed = loop.createTask(eager: true) { throw CancellationError() }
     log.append("and so is one that throws: \(failed.isDone), \(failed.error != nil)")
+    let around = loop.createTask(eager: true) { loop.createTask(eager: true) { 42 }.isDone }
+    log.append("and one around another: \(around.isDone), \(try await around.value)")
   }
   return log
 }
