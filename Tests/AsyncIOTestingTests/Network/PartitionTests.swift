@@ -6,22 +6,17 @@ import Testing
 @Suite struct PartitionTests {
   @Test("A partition holds a stream up, and what was sent arrives once it is over")
   func heal() async throws {
-    try await withSimulatedNetwork(seed: 1) { network in
-      let (server, client) = (network.host("server"), network.host("client"))
-      server.startEchoServer()
-      try await client.run { loop in
-        try await loop.sleep(for: .seconds(1))
-        let (reader, writer) = try await loop.openConnection(host: "server", port: 7)
-        network.partition(server, client)
-        loop.callLater(.seconds(60)) { network.heal(server, client) }
-        let begin = loop.time
-        try await writer.send("held up\n")
-        #expect(try await reader.readLine() == Array("held up\n".utf8))
-        let taken = begin.duration(to: loop.time)
-        #expect(taken >= .seconds(60) && taken < .seconds(61))
-        writer.close()
-        try await writer.waitClosed()
-      }
+    try await withEchoServer { network, server, client, loop in
+      let (reader, writer) = try await loop.openConnection(host: "server", port: 7)
+      network.partition(server, client)
+      loop.callLater(.seconds(60)) { network.heal(server, client) }
+      let begin = loop.time
+      try await writer.send("held up\n")
+      #expect(try await reader.readLine() == Array("held up\n".utf8))
+      let taken = begin.duration(to: loop.time)
+      #expect(taken >= .seconds(60) && taken < .seconds(61))
+      writer.close()
+      try await writer.waitClosed()
     }
   }
 
@@ -92,23 +87,18 @@ import Testing
 
   @Test("Half-open: who was cut off and only reads never hears of the other's end")
   func halfOpen() async throws {
-    try await withSimulatedNetwork(seed: 1) { network in
-      let (server, client) = (network.host("server"), network.host("client"))
-      server.startEchoServer()
-      try await client.run { loop in
-        try await loop.sleep(for: .seconds(1))
-        let (reader, writer) = try await loop.openConnection(host: "server", port: 7)
-        try await loop.sleep(for: .seconds(1))
-        server.crash()
-        await #expect(throws: TimeoutError.self) {
-          try await loop.withTimeout(.seconds(3600)) { _ = try await reader.read() }
-        }
-        // The host is up again and knows nothing: who sends something is told.
-        try server.restart()
-        try await writer.send("anybody there?")
-        await expectIOError(.connectionReset) { _ = try await reader.read() }
-        writer.close()
+    try await withEchoServer { network, server, client, loop in
+      let (reader, writer) = try await loop.openConnection(host: "server", port: 7)
+      try await loop.sleep(for: .seconds(1))
+      server.crash()
+      await #expect(throws: TimeoutError.self) {
+        try await loop.withTimeout(.seconds(3600)) { _ = try await reader.read() }
       }
+      // The host is up again and knows nothing: who sends something is told.
+      try server.restart()
+      try await writer.send("anybody there?")
+      await expectIOError(.connectionReset) { _ = try await reader.read() }
+      writer.close()
     }
   }
 
@@ -142,24 +132,19 @@ import Testing
 
   @Test("That a connection is gone is told even if the first answer that says so is lost")
   func lostReset() async throws {
-    try await withSimulatedNetwork(seed: 1) { network in
-      let (server, client) = (network.host("server"), network.host("client"))
-      server.startEchoServer()
-      try await client.run { loop in
-        try await loop.sleep(for: .seconds(1))
-        let peer = try await loop.connectPeer(host: "server", port: 7)
-        try await loop.sleep(for: .seconds(1))
-        server.crash()
-        try server.restart()
-        network.block(from: server, to: client)
-        loop.callLater(.seconds(60)) { network.heal() }
-        let begin = loop.time
-        try await peer.send("anybody there?")
-        await expectIOError(.connectionReset) { _ = try await peer.receive() }
-        let taken = begin.duration(to: loop.time)
-        #expect(taken >= .seconds(60) && taken < .seconds(61), "\(taken)")
-        peer.close()
-      }
+    try await withEchoServer { network, server, client, loop in
+      let peer = try await loop.connectPeer(host: "server", port: 7)
+      try await loop.sleep(for: .seconds(1))
+      server.crash()
+      try server.restart()
+      network.block(from: server, to: client)
+      loop.callLater(.seconds(60)) { network.heal() }
+      let begin = loop.time
+      try await peer.send("anybody there?")
+      await expectIOError(.connectionReset) { _ = try await peer.receive() }
+      let taken = begin.duration(to: loop.time)
+      #expect(taken >= .seconds(60) && taken < .seconds(61), "\(taken)")
+      peer.close()
     }
   }
 
@@ -217,21 +202,16 @@ import Testing
 
   @Test("What the kernel had got before a reset can be read, then the reset is told, then the end")
   func unreadBeforeReset() async throws {
-    try await withSimulatedNetwork(seed: 1) { network in
-      let (server, client) = (network.host("server"), network.host("client"))
-      server.startEchoServer()
-      try await client.run { loop in
-        try await loop.sleep(for: .seconds(1))
-        let peer = try await loop.connectPeer(host: "server", port: 7)
-        try await peer.send("before")
-        try await loop.sleep(for: .seconds(1))
-        network.resetConnections(between: server, and: client)
-        try await peer.expect("before")
-        await expectIOError(.connectionReset) { _ = try await peer.receive() }
-        #expect(try await peer.receive() == [])
-        await expectIOError(.brokenPipe) { try await peer.send("after") }
-        peer.close()
-      }
+    try await withEchoServer { network, server, client, loop in
+      let peer = try await loop.connectPeer(host: "server", port: 7)
+      try await peer.send("before")
+      try await loop.sleep(for: .seconds(1))
+      network.resetConnections(between: server, and: client)
+      try await peer.expect("before")
+      await expectIOError(.connectionReset) { _ = try await peer.receive() }
+      #expect(try await peer.receive() == [])
+      await expectIOError(.brokenPipe) { try await peer.send("after") }
+      peer.close()
     }
   }
 

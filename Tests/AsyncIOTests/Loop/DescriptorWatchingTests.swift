@@ -345,13 +345,7 @@ import Testing
       try loop.addReader(near.descriptor) { Issue.record("it was removed") }
       #expect(loop.readiness.watchedCount == 0)
       try turn(loop)
-      #expect(try loop.removeReader(near.descriptor) == false)
-      // Nothing is left half-registered.
-      var calls = 0
-      try loop.addReader(near.descriptor) { calls += 1 }
-      try turn(loop)
-      #expect(calls == 1)
-      try loop.removeReader(near.descriptor)
+      try expectFree(near, loop)
     }
   }
 
@@ -364,13 +358,20 @@ import Testing
       let error = IOError(.noMemory, "addReader", "descriptor \(near.descriptor.rawValue)")
       #expect(throws: error) { try loop.addReader(near.descriptor) { Issue.record("it was refused") } }
       #expect(loop.readiness.watchedCount == 0)
-      #expect(try loop.removeReader(near.descriptor) == false)
-      var calls = 0
-      try loop.addReader(near.descriptor) { calls += 1 }
-      try turn(loop)
-      #expect(calls == 1)
-      try loop.removeReader(near.descriptor)
+      try expectFree(near, loop)
     }
+  }
+
+  /// Checks that nobody watches a descriptor that is readable, and that somebody can: nothing is left half-registered.
+  private func expectFree(
+    _ socket: Socket, _ loop: EventLoop, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    #expect(try loop.removeReader(socket.descriptor) == false, sourceLocation: sourceLocation)
+    var calls = 0
+    try loop.addReader(socket.descriptor) { calls += 1 }
+    try turn(loop)
+    #expect(calls == 1, sourceLocation: sourceLocation)
+    try loop.removeReader(socket.descriptor)
   }
 
   @Test("a reader's error is reported, and the reader stays")
