@@ -98,7 +98,8 @@ public final class PeerServer {
     self.socket = socket
     arrival = Event(loop)
     port = Int(socket.localAddress?.port ?? 0)
-    accepting = loop.createTask(name: "peer server", file: file, line: line) { [unowned self] in
+    // It keeps the server, which a test may be done with once it knows the port.
+    accepting = loop.createTask(name: "peer server", file: file, line: line) { [self] in
       while true {
         let peer = Peer(loop, try await loop.sockAccept(socket).connection)
         scripts.append(

@@ -24,6 +24,19 @@ import Testing
     }
   }
 
+  @Test("A server of which nobody keeps more than the port serves on")
+  func portAlone() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      try await network.host("both").run { loop in
+        let port = try loop.servePeers { peer in try await peer.send("hello\n") }.port
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+        #expect(try await reader.readLine() == Array("hello\n".utf8))
+        writer.close()
+        try await writer.waitClosed()
+      }
+    }
+  }
+
   @Test("What a client says in another way is told of, with where it differs")
   func surprise() async throws {
     try await withTestLoop { loop in
