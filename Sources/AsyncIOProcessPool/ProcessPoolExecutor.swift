@@ -145,18 +145,18 @@ public final class ProcessPoolExecutor {
         // The bytes are the worker's from here on.
         jobs[job]?.bytes = []
         workers[worker]?.send(entry.bytes)
-      case .fail(let job): finish(job, .failure(ProcessPoolError(.startFailed, "no worker started: \(lastEnd)")))
+      case .fail(let job): complete(job, .failure(ProcessPoolError(.startFailed, "no worker started: \(lastEnd)")))
       case .lost(let job):
         let name = jobs[job]?.name ?? ""
-        finish(job, .failure(ProcessPoolError(.workerDied, "\(name): \(lastEnd)")))
-      case .cancel(let job): finish(job, .failure(CancellationError()))
+        complete(job, .failure(ProcessPoolError(.workerDied, "\(name): \(lastEnd)")))
+      case .cancel(let job): complete(job, .failure(CancellationError()))
       case .dismiss(let worker): workers[worker]?.dismiss()
       case .kill(let worker): workers[worker]?.kill()
       }
     }
   }
 
-  private func finish(_ job: PoolState.JobID, _ result: Result<Frame, any Error>) {
+  private func complete(_ job: PoolState.JobID, _ result: Result<Frame, any Error>) {
     guard let outcome = jobs.removeValue(forKey: job)?.outcome else { return }
     switch result {
     case .success(let frame): try? outcome.setResult(frame)
@@ -181,7 +181,7 @@ public final class ProcessPoolExecutor {
         workers[id]?.giveUp("sent an answer that nobody waits for")
         break
       }
-      finish(frame.job, .success(frame))
+      complete(frame.job, .success(frame))
       perform(actions)
     case .unusable(let reason):
       lastEnd = reason

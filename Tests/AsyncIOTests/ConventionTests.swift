@@ -119,6 +119,18 @@ import Testing
     }
   }
 
+  @Test("The queues of a loop, and what they are made of, know nothing of the loop above them")
+  func loopCore() throws {
+    let names = [
+      "LoopCore", "Mailbox", "ReadyQueue", "TimerQueue", "Wakeable", "Handle", "CallSite", "LoopClock", "JobExecutor",
+      "JobDoor", "LoopExecutors", "LoopAdoption",
+    ]
+    for name in names {
+      let file = try #require(try SourceFile.all(in: "Sources/AsyncIO/Loop/\(name).swift").first)
+      #expect(!file.code.contains { $0.contains(#/\bEventLoop\b/#) }, "\(file.path)")
+    }
+  }
+
   @Test("A call that makes a descriptor makes it close-on-exec, since another thread may start a program at any time")
   func closeOnExec() throws {
     let names = "open|openat|pipe2?|dup3?|accept4?|epoll_create1?|eventfd|timerfd_create|signalfd|inotify_init1?"

@@ -5,7 +5,7 @@
 /// This is where we, not the compiler, vouch for the isolation, and so each use has to be one of these:
 ///
 /// - The closure that carries it is run on the loop's own thread: it is the body of a task that prefers the loop's executor, or
-///   goes through the loop's queue (`JobDoor.perform`, a threadsafe call). A closure that may come too late for its loop is
+///   goes through the loop's queue (`JobDoor.runOnLoop`, a threadsafe call). A closure that may come too late for its loop is
 ///   dropped wherever it is; what it carries is then either harmless to release there, or taken out before.
 /// - The value was sent in (`sending`), so that nothing else refers to it, and a lock gives it to one taker (``HandOver``,
 ///   ``RemoteHandle``).

@@ -131,7 +131,7 @@ public final class Broadcast<Element> {
       // The last reference may go wherever a task ends; that to the broadcast is moved to the loop's thread.
       let (door, position) = (broadcast.loop.taskExecutor.door, position)
       let left = HandOver(LoopBound(broadcast.take()))
-      door.perform { left.take()?.value?.leave(position) }
+      door.runOnLoop { left.take()?.value?.leave(position) }
     }
 
     /// Receives what was sent next, and waits for it.

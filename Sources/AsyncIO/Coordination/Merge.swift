@@ -89,7 +89,7 @@ final class MergeRun<Element> {
     if tasks.isEmpty { return }
     // The last reference may go wherever a task ends.
     let left = LoopBound(tasks)
-    loop.taskExecutor.door.perform { for task in left.value { task.cancel() } }
+    loop.taskExecutor.door.runOnLoop { for task in left.value { task.cancel() } }
   }
 
   func next() async throws -> Element? {

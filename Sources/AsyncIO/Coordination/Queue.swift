@@ -194,7 +194,7 @@ public class Queue<Element> {
   public final func taskDone() {
     loop.checkThread("Queue.taskDone")
     require(unfinished > 0, "Queue.taskDone: called more often than elements were put")
-    finish(1)
+    noteDone(1)
   }
 
   /// Waits until the work on all elements is done, as ``taskDone()`` says. asyncio's `join`.
@@ -206,7 +206,7 @@ public class Queue<Element> {
     try await joining.wait("Queue.join") { unfinished == 0 }
   }
 
-  private final func finish(_ count: Int) {
+  private final func noteDone(_ count: Int) {
     unfinished -= count
     if unfinished == 0 { joining.wakeAll() }
   }
@@ -227,7 +227,7 @@ public class Queue<Element> {
     // They find nothing, which is the end.
     getting.wakeAll()
     // Some may have been called done before they were taken.
-    if unfinished > 0 { finish(Swift.min(dropped, unfinished)) }
+    if unfinished > 0 { noteDone(Swift.min(dropped, unfinished)) }
     withExtendedLifetime(elements) {}
   }
 

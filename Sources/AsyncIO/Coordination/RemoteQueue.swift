@@ -18,7 +18,7 @@ public struct RemoteQueue<Element: Sendable>: Sendable {
   /// - Throws: as ``Queue/put(_:)``: whenever it throws, the element is not in the queue; ``EventLoopError`` `.closed` when the
   ///   loop is closed, or closes before the element was in.
   public func put(_ element: Element) async throws {
-    try await perform { try await $0.put(element) }
+    try await withQueue { try await $0.put(element) }
   }
 
   /// Takes the next element, and waits for one while the queue is empty.
@@ -26,7 +26,7 @@ public struct RemoteQueue<Element: Sendable>: Sendable {
   /// - Throws: as ``Queue/get()``: whenever it throws, no element was taken; ``EventLoopError`` `.closed` when the loop is
   ///   closed, or closes before there was one.
   public func get() async throws -> Element {
-    try await perform { try await $0.get() }
+    try await withQueue { try await $0.get() }
   }
 
   /// Ends the queue, as ``Queue/shutdown(immediate:)`` does.
@@ -34,10 +34,10 @@ public struct RemoteQueue<Element: Sendable>: Sendable {
   /// - Throws: `CancellationError` when the task was cancelled before, and the queue goes on; ``EventLoopError`` `.closed` when
   ///   the loop is closed.
   public func shutdown(immediate: Bool = false) async throws {
-    try await perform { $0.shutdown(immediate: immediate) }
+    try await withQueue { $0.shutdown(immediate: immediate) }
   }
 
-  private func perform<Success: Sendable>(
+  private func withQueue<Success: Sendable>(
     _ body: @escaping @Sendable (Queue<Element>) async throws -> Success
   ) async throws -> Success {
     // On its way to the loop a cancellation could be overtaken by the call.
@@ -55,7 +55,7 @@ extension RemoteQueue: AsyncSequence {
     ///
     /// - Throws: `CancellationError`, and then no element was taken; ``EventLoopError`` `.closed`.
     public mutating func next() async throws -> Element? {
-      try await queue.perform { try await $0.next("Queue.next") }
+      try await queue.withQueue { try await $0.next("Queue.next") }
     }
 
     /// Takes the next element; nil when the queue was shut down and is empty.

@@ -12,10 +12,10 @@ extension EventLoop {
     case .wakeUp, .remoteCall: callSite = nil
     case .job(let job, _):
       callSite = nil
-      task = core.tasks.context(job.taskIdentity).map { ($0.task.name, $0.task.callSite) }
+      task = tasks.context(job.taskIdentity).map { ($0.task.name, $0.task.callSite) }
     }
     let start = time
-    core.tasks.lastBegun = nil
+    tasks.lastBegun = nil
     run(entry)
     let duration = start.duration(to: time)
     guard duration >= slowCallbackDuration else { return }
@@ -27,7 +27,7 @@ extension EventLoop {
       // In its first step it becomes known.
       case .job:
         "step of "
-          + ((task ?? core.tasks.lastBegun).map { task in
+          + ((task ?? tasks.lastBegun).map { task in
             "task" + (task.name.map { " \"\($0)\"" } ?? "") + " made at \(task.callSite)"
           } ?? "a task that is not the loop's own")
       }

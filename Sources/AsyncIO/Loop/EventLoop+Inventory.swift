@@ -21,7 +21,7 @@ package struct TimerState {
 extension EventLoop {
   /// The tasks that have not ended.
   package var taskStates: [TaskState] {
-    core.tasks.running.map { TaskState(task: $0, awaited: $0.whatIsAwaited) }
+    tasks.running.map { TaskState(task: $0, awaited: $0.whatIsAwaited) }
   }
 
   /// The timers that have not come up, the earliest first.
@@ -40,7 +40,7 @@ extension EventLoop {
   /// How many tasks wait for what the loop does not know of, but for those that sleep by `Task.sleep` as far as that can
   /// be told.
   package var foreignWaits: Int {
-    let waiting = core.tasks.count { waitsElsewhere($0.awaited) }
+    let waiting = tasks.count { waitsElsewhere($0.awaited) }
     return waiting == 0 ? 0 : max(0, waiting - core.timers.jobCount)
   }
 

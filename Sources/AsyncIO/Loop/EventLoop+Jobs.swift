@@ -7,17 +7,7 @@ extension EventLoop {
     switch executor {
     case .task: job.run(on: taskExecutor)
     case .serial: job.run(on: serialExecutor)
-    case .adoptedMain, .adoptedDefault, .nobody: EventLoop.runAnywhere(job, executor)
-    }
-  }
-
-  /// Runs a job that does not belong to a certain loop.
-  static func runAnywhere(_ job: UnownedJob, _ executor: JobExecutor) {
-    switch executor {
-    case .adoptedMain: job.run(on: LoopAdoption.mainExecutor)
-    case .adoptedDefault: job.run(on: LoopAdoption.defaultExecutor)
-    case .nobody: job.runWithoutExecutor()
-    case .task, .serial: misuse("a job of a loop's own executor can run on that loop only")
+    case .adoptedMain, .adoptedDefault, .nobody: LoopAdoption.run(job, executor)
     }
   }
 

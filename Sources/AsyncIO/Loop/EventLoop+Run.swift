@@ -18,10 +18,11 @@ extension EventLoop {
     if LoopAdoption.isOnMain { try serveMain(runUntilStopped) } else { try runUntilStopped() }
   }
 
-  /// Runs the process's adopted jobs for ever, without being the thread's loop in the eyes of the program.
-  func runUnseen() throws(EventLoopError) {
-    core.mailbox.setRunner(.current)
-    try serveMain(runUntilStopped)
+  /// Runs the process's adopted jobs for ever, on a loop that is not the thread's in the eyes of the program.
+  static func runHidden() throws {
+    let loop = try EventLoop()
+    loop.core.mailbox.setRunner(.current)
+    try loop.serveMain(loop.runUntilStopped)
   }
 
   /// The loop itself. One iteration: wait for something to happen, hand out what did, run what is ready.
@@ -127,7 +128,7 @@ extension EventLoop {
     case .wakeUp(let sleeper):
       sleeper.wake()
     case .remoteCall(let call):
-      do { try call.run(on: self) } catch { reportFailure(of: nil, error) }
+      do { try (call as? RemoteHandle)?.run(on: self) } catch { reportFailure(of: nil, error) }
     case .job(let job, let executor):
       run(job, on: executor)
     }

@@ -26,6 +26,9 @@ public final class EventLoop {
   var events: [PollEvent] = []
   let taskExecutor: LoopTaskExecutor
   let serialExecutor: LoopSerialExecutor
+  private let tasksCell = UncheckedCell(TaskRegistry())
+  /// Called when a task has ended; nil while nobody waits for that.
+  var onTaskEnd: ((any RunningTask) -> Void)?
   /// What the objects of this loop share, by its type; see ``attachment(_:)``.
   private var attachments: [ObjectIdentifier: AnyObject] = [:]
   /// The custom handler; nil for the default one.
@@ -85,7 +88,7 @@ public final class EventLoop {
     }
     self.kernel = kernel
     callSite = CallSite(file, line)
-    core = LoopCore(mailbox: Mailbox(waker: poller.waker), clock: Clock(kernel: kernel))
+    core = LoopCore(mailbox: Mailbox(waker: poller.waker), clock: LoopClock(kernel: kernel))
     let door = JobDoor(core)
     taskExecutor = LoopTaskExecutor(door)
     serialExecutor = LoopSerialExecutor(door)
@@ -113,6 +116,12 @@ public final class EventLoop {
   package static var running: EventLoop? { runningLoop.value }
 
   static let runningLoop = ThreadLocal<EventLoop>()
+
+  /// The tasks that were made and have not ended.
+  var tasks: TaskRegistry {
+    @inline(__always) _read { yield tasksCell.value }
+    @inline(__always) _modify { yield &tasksCell.value }
+  }
 
   // MARK: State
 
@@ -145,7 +154,10 @@ public final class EventLoop {
 
   private func tearDown() {
     UnclosedLoops.remove(core)
-    core.close()
+    let jobs = core.close()
+    for task in tasks.removeAll() { task.discard() }
+    // Those of the process's own executors are not ours to drop: they go on to the next loop.
+    for left in jobs { LoopAdoption.keep(left) }
     for watcher in readiness.removeAll() { watcher.loopWasClosed() }
     signalHandlers = nil
     poller.close()
@@ -211,6 +223,9 @@ public final class EventLoop {
     core.schedule(handle)
     return handle
   }
+
+  /// The clock of a loop.
+  public typealias Clock = LoopClock
 
   /// The present moment on the loop's clock. asyncio's `time`.
   public var time: Clock.Instant { core.clock.now }

@@ -56,11 +56,11 @@ public class Handle {
 /// A callback that a loop will run at a certain time. asyncio's `TimerHandle`.
 public final class TimerHandle: Handle {
   /// When the callback is due, on the loop's clock.
-  public let when: EventLoop.Clock.Instant
+  public let when: LoopClock.Instant
   /// Where the timer queue keeps this handle; nil once it was taken out.
   var slot: Int?
 
-  init(_ core: LoopCore, when: EventLoop.Clock.Instant, origin: CallSite?, _ callback: @escaping () throws -> Void) {
+  init(_ core: LoopCore, when: LoopClock.Instant, origin: CallSite?, _ callback: @escaping () throws -> Void) {
     self.when = when
     super.init(core, origin: origin, callback)
   }
@@ -71,32 +71,4 @@ public final class TimerHandle: Handle {
     super.cancel()
     if let slot = slot.take() { core.cancelTimer(slot: slot) }
   }
-}
-
-/// A place in a program's source.
-public struct CallSite: Hashable, Sendable, CustomStringConvertible {
-  /// Made a string when somebody looks: one is noted for every task and future.
-  private let literal: StaticString
-  /// The line, from 1.
-  public let line: UInt
-
-  init(_ file: StaticString, _ line: UInt) {
-    literal = file
-    self.line = line
-  }
-
-  /// The file, with its module.
-  public var file: String { literal.description }
-
-  /// Whether both are the same place.
-  public static func == (a: CallSite, b: CallSite) -> Bool { a.line == b.line && a.file == b.file }
-
-  /// Feeds file and line to the hasher.
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(file)
-    hasher.combine(line)
-  }
-
-  /// `Module/File.swift:12`.
-  public var description: String { "\(file):\(line)" }
 }

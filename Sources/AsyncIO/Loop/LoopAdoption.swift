@@ -10,17 +10,14 @@ import Synchronization
 /// The runtime takes executors once and for the life of the process. So the adopted ones are objects that live as
 /// long, and forward to the loop that runs on the main thread at the moment; without one, jobs wait for the next.
 enum LoopAdoption {
-  private struct WaitingJob: Sendable {
-    let job: UnownedJob
-    let executor: JobExecutor
-    let delay: Duration?
-  }
-
   private struct State {
-    var adopted = EventLoop.Configuration.Adoption.none
+    var hasMainActor = false
+    var hasEverything = false
+    /// Runs a loop for the rest of an async `main`.
+    var runHidden: (@Sendable () throws -> Void)?
     var door: JobDoor?
     /// What has come while no loop ran.
-    var waiting: [WaitingJob] = []
+    var waiting: [LeftJob] = []
     /// Whether libdispatch serves the main queue on a thread of its own, as it does once an async `main` has suspended. Then
     /// jobs go there, and need not wait for a loop.
     var hasLostMainThread = false
@@ -29,15 +26,22 @@ enum LoopAdoption {
   private static let state = Mutex(State())
 
   /// Replaces the process's executors, as far as they are not ours yet.
-  static func adopt(_ adoption: EventLoop.Configuration.Adoption) {
+  ///
+  /// - Parameters:
+  ///   - everything: whether unstructured tasks and default actors come along with `MainActor`.
+  ///   - runHidden: runs a loop that does not count as the thread's, for the rest of an async `main`.
+  static func adopt(everything: Bool, runHidden: @escaping @Sendable () throws -> Void) {
     let before = state.withLock { state in
-      defer { state.adopted = max(state.adopted, adoption) }
-      return state.adopted
+      defer {
+        state.hasMainActor = true
+        state.hasEverything = state.hasEverything || everything
+        state.runHidden = runHidden
+      }
+      return state
     }
-    guard adoption > before else { return }
-    if adoption == .all {
+    if everything, !before.hasEverything {
       _createExecutors(factory: AdoptedExecutors.self)
-    } else {
+    } else if !before.hasMainActor {
       // Whoever is the first to ask for one of the runtime's executors has the runtime install all of its own, MainActor's too.
       // It is asked here, so that this cannot happen later and replace ours.
       _ = Task.defaultExecutor
@@ -76,11 +80,11 @@ enum LoopAdoption {
 
   /// Takes over a job that a closed loop has not run. One of the loop's own executors is dropped, since nobody else may run
   /// it. A job that ends a sleep is kept only where everything was adopted: else the sleeper is a task of the closed loop.
-  static func keep(_ job: UnownedJob, _ executor: JobExecutor, delay: Duration? = nil) {
-    switch executor {
+  static func keep(_ left: LeftJob) {
+    switch left.executor {
     case .task, .serial: return
-    case .nobody where state.withLock({ $0.adopted }) != .all: return
-    case .adoptedMain, .adoptedDefault, .nobody: enqueue(job, on: executor, delay: delay)
+    case .nobody where !state.withLock({ $0.hasEverything }): return
+    case .adoptedMain, .adoptedDefault, .nobody: enqueue(left.job, on: left.executor, delay: left.delay)
     }
   }
 
@@ -88,10 +92,10 @@ enum LoopAdoption {
     state.withLock { state in
       guard let door = state.door else {
         if state.hasLostMainThread {
-          MainDispatchQueue.submit(after: delay ?? .zero) { EventLoop.runAnywhere(job, executor) }
+          MainDispatchQueue.submit(after: delay ?? .zero) { run(job, executor) }
           return
         }
-        state.waiting.append(WaitingJob(job: job, executor: executor, delay: delay))
+        state.waiting.append(LeftJob(job: job, executor: executor, delay: delay))
         return
       }
       if let delay {
@@ -102,14 +106,26 @@ enum LoopAdoption {
     }
   }
 
+  /// Runs a job that does not belong to a certain loop.
+  static func run(_ job: UnownedJob, _ executor: JobExecutor) {
+    switch executor {
+    case .adoptedMain: job.run(on: mainExecutor)
+    case .adoptedDefault: job.run(on: defaultExecutor)
+    case .nobody: job.runWithoutExecutor()
+    case .task, .serial: misuse("a job of a loop's own executor can run on that loop only")
+    }
+  }
+
   /// Whether this thread runs the loop that the adopted executors forward to.
   fileprivate static var isOnBoundThread: Bool {
     // Without a loop it is wherever the main queue is served.
     state.withLock { $0.door }?.isOnLoopThread ?? isOnMain
   }
 
-  static let mainExecutor: any SerialExecutor = AdoptedMainExecutor()
-  static let defaultExecutor: any TaskExecutor = AdoptedDefaultExecutor()
+  fileprivate static let mainExecutor: any SerialExecutor = AdoptedMainExecutor()
+  fileprivate static let defaultExecutor: any TaskExecutor = AdoptedDefaultExecutor()
+
+  fileprivate static func runHidden() throws { try state.withLock { $0.runHidden }?() }
 }
 
 private struct AdoptedExecutors: ExecutorFactory {
@@ -133,10 +149,7 @@ private final class AdoptedMainExecutor: MainExecutor {
 
   /// The runtime calls this at the first suspension of an async `main` that has called `EventLoop.run` before. The rest of
   /// that `main` is run by a hidden loop, which does not count as the thread's: it may call `EventLoop.run` again.
-  func run() throws {
-    let loop = try EventLoop()
-    try loop.runUnseen()
-  }
+  func run() throws { try LoopAdoption.runHidden() }
 
   func stop() {
     misuse("MainActor's executor cannot be stopped")

@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The executor on which a Swift job was enqueued, whose method has to run it. A job that comes with a delay is the
-/// runtime's own, made to end a `Task.sleep`: it is nobody's.
-enum JobExecutor: UInt8 {
-  case task, serial, adoptedMain, adoptedDefault, nobody
-}
-
 /// The queues of a loop: what its handles and executors need of it, without the loop itself.
 ///
 /// It belongs to the loop's thread but for the mailbox, and outlives the loop as long as a task or a handle does.
 final class LoopCore {
   let mailbox: Mailbox
   /// The loop's clock.
-  let clock: EventLoop.Clock
+  let clock: LoopClock
   // Changing one of these never runs other code, so that no second access can begin in the middle: what they remove they
   // return, or the caller has a reference to it as well, and so it is released when the change is over.
   private let readyCell = UncheckedCell(ReadyQueue())
   private let timersCell = UncheckedCell(TimerQueue())
-  private let tasksCell = UncheckedCell(TaskRegistry())
-  /// Called when a task has ended; nil while nobody waits for that.
-  var onTaskEnd: ((any RunningTask) -> Void)?
   /// Which job of a task that starts eagerly is expected next. That one is captured, to be run at once, and not queued.
   private var eagerStep = EagerStep.none
   private var capturedJob: (UnownedJob, JobExecutor)?
@@ -39,13 +30,7 @@ final class LoopCore {
     @inline(__always) _modify { yield &timersCell.value }
   }
 
-  /// The tasks that were made and have not ended.
-  var tasks: TaskRegistry {
-    @inline(__always) _read { yield tasksCell.value }
-    @inline(__always) _modify { yield &tasksCell.value }
-  }
-
-  init(mailbox: Mailbox, clock: EventLoop.Clock) {
+  init(mailbox: Mailbox, clock: LoopClock) {
     self.mailbox = mailbox
     self.clock = clock
   }
@@ -166,7 +151,7 @@ final class LoopCore {
   }
 
   /// Has it woken at that time. It is kept until then, or ``cancelTimer(of:)``.
-  func schedule(_ sleeper: any Wakeable, at deadline: EventLoop.Clock.Instant) {
+  func schedule(_ sleeper: any Wakeable, at deadline: LoopClock.Instant) {
     sleeper.timerSlot = timers.add(.wakeUp(sleeper), deadline: deadline.nanoseconds)
   }
 
@@ -215,8 +200,8 @@ final class LoopCore {
   /// Empties every queue. What was in one is released after that one is empty, since a closure's captures may call the loop
   /// when they go.
   ///
-  /// Jobs of the process's adopted executors are not ours to drop: they go on to the next loop.
-  func close() {
+  /// - Returns: the Swift jobs that were in them, those in the order of the queue before those that a time has to come for.
+  func close() -> [LeftJob] {
     isClosed = true
     // What other threads have sent joins the queues first: then only those have to be emptied.
     admit(mailbox.close())
@@ -228,23 +213,25 @@ final class LoopCore {
       case .job: break
       }
     }
+    var left: [LeftJob] = []
     for entry in ready.removeAll() {
       switch entry {
       case .callback(let handle): handle.cancel()
       case .wakeUp: break
       case .remoteCall(let call): call.drop()
-      case .job(let job, let executor): LoopAdoption.keep(job, executor)
+      case .job(let job, let executor): left.append(LeftJob(job: job, executor: executor, delay: nil))
       }
     }
-    for task in tasks.removeAll() { task.discard() }
     let now = clock.now
     for (entry, deadline) in due {
       switch entry {
       case .callback(let handle): handle.cancel()
       case .wakeUp: break
       case .job(let job, let executor):
-        LoopAdoption.keep(job, executor, delay: now.duration(to: EventLoop.Clock.Instant(nanoseconds: deadline)))
+        let delay = now.duration(to: LoopClock.Instant(nanoseconds: deadline))
+        left.append(LeftJob(job: job, executor: executor, delay: delay))
       }
     }
+    return left
   }
 }

@@ -25,7 +25,7 @@ final class LoopReference<Object: AnyObject>: Sendable {
 
   deinit {
     let holder = holder
-    door.perform { holder.empty() }
+    door.runOnLoop { holder.empty() }
   }
 
   /// The object. For the loop's thread alone: another thread's reference might be the last, and release it there.

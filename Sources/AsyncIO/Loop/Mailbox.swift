@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
+/// A call from another thread, as the queues see it, which do not know the loop that it is made with.
+protocol RemoteCall: AnyObject, Sendable {
+  /// The loop closes, and will not get to it.
+  func drop()
+}
+
 /// Where other threads leave work for a loop, and what they may know of it. Everything here is safe from any thread.
 final class Mailbox: Sendable {
   enum Message: Sendable {
-    case call(RemoteHandle)
+    case call(any RemoteCall)
     case job(UnownedJob, JobExecutor)
     case timedJob(UnownedJob, JobExecutor, deadline: Int64)
     case stop

@@ -7,7 +7,7 @@ struct ReadyQueue {
   enum Entry {
     case callback(Handle)
     case wakeUp(any Wakeable)
-    case remoteCall(RemoteHandle)
+    case remoteCall(any RemoteCall)
     case job(UnownedJob, JobExecutor)
   }
 

@@ -40,11 +40,6 @@ public final class RemoteHandle: Sendable {
   /// Runs the callback, unless it was cancelled. On the loop's thread.
   func run(on loop: EventLoop) throws { try take(.over)?.value(loop) }
 
-  /// The loop closes, and will not get to it.
-  func drop() {
-    if take(.over) != nil { onDrop?() }
-  }
-
   /// Takes the callback out, once. It is run, or released, outside the lock, since either may come back here.
   private func take(_ next: State) -> LoopBound<(EventLoop) throws -> Void>? {
     let next = LoopBound(next)
@@ -52,6 +47,23 @@ public final class RemoteHandle: Sendable {
       guard case .waiting(let body) = state.value else { return nil }
       state = next
       return LoopBound(body)
+    }
+  }
+}
+
+extension RemoteHandle: RemoteCall {
+  func drop() {
+    if take(.over) != nil { onDrop?() }
+  }
+}
+
+extension JobDoor {
+  /// Runs the closure on the loop's thread: now if that is this one, else as soon as the loop gets to it.
+  func runOnLoop(_ body: @escaping @Sendable () -> Void) {
+    if isOnLoopThread {
+      body()
+    } else {
+      mailbox.post(.call(RemoteHandle { _ in body() }))
     }
   }
 }

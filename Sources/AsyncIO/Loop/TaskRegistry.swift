@@ -23,7 +23,7 @@ package indirect enum AwaitedThing {
   /// The end of another task.
   case task(any AnyLoopTask)
   /// The work of a time limit, which itself waits for something, or for what the loop does not know.
-  case limit(EventLoop.Clock.Instant?, AwaitedThing?)
+  case limit(LoopClock.Instant?, AwaitedThing?)
 }
 
 /// What a task waits for, as those see it who ask.

@@ -34,7 +34,7 @@ final class ConnectionRace {
     do {
       try await changes.waitUntil("createConnection") { isOver }
     } catch {
-      finish()
+      end()
       await changes.waitRegardless { running == 0 }
       winner?.close()
       throw error
@@ -49,7 +49,7 @@ final class ConnectionRace {
     startTimer?.cancel()
     startTimer = nil
     guard let address = waiting.popLast() else {
-      if running == 0 { finish() }
+      if running == 0 { end() }
       return
     }
     running += 1
@@ -64,14 +64,14 @@ final class ConnectionRace {
         socket.close()
       } else {
         winner = socket
-        finish()
+        end()
       }
     } catch let error as IOError {
       failures.append(error)
     } catch {
       if !isOver {
         fatal = error
-        finish()
+        end()
       }
     }
     running -= 1
@@ -83,7 +83,7 @@ final class ConnectionRace {
     }
   }
 
-  private func finish() {
+  private func end() {
     guard !isOver else { return }
     isOver = true
     startTimer?.cancel()

@@ -30,7 +30,7 @@ public final class ChildProcess {
   deinit {
     // The last reference may go wherever a task ends.
     let transport = LoopBound(transport)
-    transport.value.loop.taskExecutor.door.perform {
+    transport.value.loop.taskExecutor.door.runOnLoop {
       guard transport.value.loop.debug, transport.value.returnCode == nil else { return }
       EventLoop.log.warning(
         "child process \(transport.value.pid) still runs, and nobody holds its ChildProcess any more")

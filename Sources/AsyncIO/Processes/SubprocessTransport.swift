@@ -164,7 +164,7 @@ public final class SubprocessTransport: BaseTransport {
     do { try receiver?.processExited() } catch { report("processExited", error) }
     let isDone = state.exited()
     ends.wakeAll()
-    if isDone { finish() }
+    if isDone { scheduleEnd() }
   }
 
   fileprivate func dataReceived(_ number: Int32, _ data: Span<UInt8>) throws {
@@ -173,7 +173,7 @@ public final class SubprocessTransport: BaseTransport {
 
   fileprivate func pipeEnded(_ number: Int32, _ error: (any Error)?) {
     do { try receiver?.pipeConnectionLost(number, error) } catch { report("pipeConnectionLost", error) }
-    if state.pipeEnded(number) { finish() }
+    if state.pipeEnded(number) { scheduleEnd() }
   }
 
   fileprivate func tell(_ signal: WaterMarks.Signal) {
@@ -181,7 +181,7 @@ public final class SubprocessTransport: BaseTransport {
   }
 
   /// The last call to the protocol, in an iteration of its own; then everything is let go of.
-  private func finish() {
+  private func scheduleEnd() {
     guard !loop.isClosed else { return }
     loop.callSoon { [self] in
       do { try receiver?.connectionLost(nil) } catch { report("connectionLost", error) }

@@ -54,7 +54,7 @@ public final class StreamReader {
     guard ownsTransport, let source else { return }
     // The last reference may go wherever a task ends.
     let abandoned = LoopBound(source)
-    loop.taskExecutor.door.perform { abandoned.value.close() }
+    loop.taskExecutor.door.runOnLoop { abandoned.value.close() }
   }
 
   // MARK: What arrives

@@ -21,7 +21,7 @@ public final class StreamWriter {
   deinit {
     // The last reference may go wherever a task ends.
     let left = LoopBound((transport, flow))
-    flow.loop.taskExecutor.door.perform { [callSite] in
+    flow.loop.taskExecutor.door.runOnLoop { [callSite] in
       let (transport, flow) = left.value
       if !transport.isClosing { flow.writerWasDropped(transport, madeAt: callSite) }
     }

@@ -37,9 +37,10 @@ extension EventLoop {
     let loop = try EventLoop()
     if let debug = configuration.debug { loop.debug = debug }
     let isOnMain = LoopAdoption.isOnMain
-    if isOnMain {
-      let isProcessOurs = NativeTask.current == nil
-      LoopAdoption.adopt(isProcessOurs ? configuration.adoption : min(configuration.adoption, .mainActor))
+    if isOnMain, configuration.adoption != .none {
+      // Where a task calls this, what Swift's tasks run on is another's to say.
+      let adoptsEverything = configuration.adoption == .all && NativeTask.current == nil
+      LoopAdoption.adopt(everything: adoptsEverything, runHidden: EventLoop.runHidden)
     }
     return try loop.runMain(
       terminationSignals: isOnMain ? configuration.terminationSignals : .unhandled,
@@ -103,10 +104,10 @@ extension EventLoop {
   private func cancelAllTasks() {
     // A task may begin others on its way out. Those run on until all that were cancelled in this round have ended; the next
     // round cancels them.
-    while !core.tasks.isEmpty {
-      let left = core.tasks.running
+    while !tasks.isEmpty {
+      let left = tasks.running
       var awaited = Set(left.map(ObjectIdentifier.init))
-      core.onTaskEnd = { [unowned self] record in
+      onTaskEnd = { [unowned self] record in
         awaited.remove(ObjectIdentifier(record))
         if awaited.isEmpty { stop() }
       }
@@ -116,7 +117,7 @@ extension EventLoop {
         do { try runForever() } catch { return }
       }
     }
-    core.onTaskEnd = nil
+    onTaskEnd = nil
   }
 
   /// Waits for work that the default executor still has. A signal that is to end the program ends that.

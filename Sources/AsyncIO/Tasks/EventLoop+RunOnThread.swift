@@ -32,9 +32,9 @@ extension EventLoop {
       try await withCheckedThrowingContinuation { continuation in
         state.begin(continuation)
         do {
-          try loopThreads.submit { state.finish(Result { try program { state.started(cancel: $0) } }) }
+          try loopThreads.submit { state.resume(with: Result { try program { state.started(cancel: $0) } }) }
         } catch {
-          state.finish(.failure(error))
+          state.resume(with: .failure(error))
         }
       }
     } onCancel: {

@@ -53,13 +53,13 @@ extension EventLoop {
   /// one makes by `async let`. asyncio's `current_task`.
   public var currentTask: (any AnyLoopTask)? {
     checkThread("currentTask")
-    return core.tasks.current
+    return tasks.current
   }
 
   /// The loop's tasks that have not ended. asyncio's `all_tasks`.
   public var allTasks: [any AnyLoopTask] {
     checkThread("allTasks")
-    return core.tasks.running
+    return tasks.running
   }
 
   /// Awaits a task, and leaves it alone when the caller is cancelled meanwhile. asyncio's `shield`.

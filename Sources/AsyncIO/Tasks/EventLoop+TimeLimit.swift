@@ -69,7 +69,7 @@ extension EventLoop {
   ) async throws {
     try checkOpen("withTimeout")
     guard let current = NativeTask.current, !current.isCancelled else { throw CancellationError() }
-    guard let caller = core.tasks.context(current.identity) else {
+    guard let caller = tasks.context(current.identity) else {
       // The caller is no task of the loop's, so that a child of it might run on any thread: a task of the loop's does it.
       try await createTask(eager: true, file: file, line: line) {
         try await self.limit(until: deadline, file, line, body)

@@ -26,7 +26,7 @@ extension EventLoop {
   /// The same in a task that no cancellation is to keep from what it waits for.
   func waitRegardless(_ begin: (Waiter) -> Void) async {
     let waiter = Waiter("a wait that cannot be cancelled")
-    let owner = NativeTask.current.flatMap { core.tasks.context($0.identity) }
+    let owner = NativeTask.current.flatMap { tasks.context($0.identity) }
     try? await waiter.suspend(for: owner, as: owner.map { _ in UncancellableWait(waiter) }) { begin(waiter) }
   }
 
@@ -38,7 +38,7 @@ extension EventLoop {
     try checkOpen(method)
     guard let current = NativeTask.current else { return nil }
     if current.isCancelled { throw CancellationError() }
-    return core.tasks.context(current.identity)
+    return tasks.context(current.identity)
   }
 
   /// Suspends a task that is not the loop's own.
@@ -49,7 +49,7 @@ extension EventLoop {
       try await waiter.suspend(for: nil, begin)
     } onCancel: {
       // Whoever cancels may be on any thread; the waiter is the loop's.
-      door.perform { cancellable.value.cancel() }
+      door.runOnLoop { cancellable.value.cancel() }
     }
   }
 
@@ -60,7 +60,7 @@ extension EventLoop {
     let link = CancellationLink(task)
     // A task of another loop of this thread can await one of this loop's, where loops have their turns on one thread.
     if let current = NativeTask.current,
-      let caller = core.tasks.context(current.identity) ?? EventLoop.running?.core.tasks.context(current.identity)
+      let caller = tasks.context(current.identity) ?? EventLoop.running?.tasks.context(current.identity)
     {
       if current.isCancelled { link.cancel() }
       caller.awaited = link
@@ -72,7 +72,7 @@ extension EventLoop {
       await withTaskCancellationHandler {
         await native.value
       } onCancel: {
-        door.perform { cancellable.value.cancel() }
+        door.runOnLoop { cancellable.value.cancel() }
       }
     }
     return link.wasCancelled

@@ -114,7 +114,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   final func succeed(_ value: Value) -> Bool {
     guard !hasOutcome else { return false }
     success = value
-    tell()
+    becomeDone()
     return true
   }
 
@@ -125,12 +125,12 @@ public class Future<Value>: AnyFuture, WatchedFuture {
     guard !hasOutcome else { return false }
     failure = error
     hasUnreadError = !(error is CancellationError)
-    tell()
+    becomeDone()
     return true
   }
 
   /// Calls back and wakes, now that there is an outcome.
-  private final func tell() {
+  private final func becomeDone() {
     hasOutcome = true
     if !callbacks.isEmpty {
       let scheduled = callbacks

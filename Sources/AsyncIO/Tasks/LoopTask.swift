@@ -43,7 +43,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
 
   /// Has the native task made, whose first step stands in the loop's queue from here on.
   func start(on executor: LoopTaskExecutor) {
-    loop.core.tasks.insert(self)
+    loop.tasks.insert(self)
     // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
     // prefers the loop's executor, which runs its jobs on the loop's thread.
     let bound = LoopBound(self)
@@ -52,19 +52,19 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
 
   private func run() async {
     guard let body = body.take() else { misuse("a task began twice") }
-    loop.core.tasks.begin(self)
+    loop.tasks.begin(self)
     do {
       let value = try await body()
       // Before anybody hears of its end, so that it is not found among the running ones then.
-      loop.core.tasks.remove(self)
+      loop.tasks.remove(self)
       _ = succeed(value)
     } catch {
-      loop.core.tasks.remove(self)
+      loop.tasks.remove(self)
       _ = fail(error)
     }
     let onEnd = onEnd.take()
     onEnd?()
-    loop.core.onTaskEnd?(self)
+    loop.onTaskEnd?(self)
   }
 
   /// Lets go of work that will not begin.
@@ -114,7 +114,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   override func waitUntilDone() async throws {
     try loop.checkOpen("LoopTask.value")
     guard let native else { misuse("LoopTask.value: the task was not started") }
-    guard loop.core.tasks.current !== self else {
+    guard loop.tasks.current !== self else {
       throw EventLoopError(.invalidState, "LoopTask.value: a task cannot await itself")
     }
     guard await loop.waitForEnd(of: self, native) else { return }

@@ -19,20 +19,20 @@ extension RemoteLoop {
         state.begin(continuation)
         let call = RemoteHandle(
           { loop in
-            let forget = loop.onClose { state.finish(.failure(EventLoopError.closed)) }
+            let forget = loop.onClose { state.resume(with: .failure(EventLoopError.closed)) }
             let task = loop.createTask {
               do {
-                state.finish(.success(try await body.value(loop)))
+                state.resume(with: .success(try await body.value(loop)))
               } catch {
-                state.finish(.failure(error))
+                state.resume(with: .failure(error))
               }
               forget()
             }
             let started = task.remote
             state.started { started.cancel() }
           },
-          onDrop: { state.finish(.failure(EventLoopError.closed)) })
-        if !post(call) { state.finish(.failure(EventLoopError.closed)) }
+          onDrop: { state.resume(with: .failure(EventLoopError.closed)) })
+        if !post(call) { state.resume(with: .failure(EventLoopError.closed)) }
       }
     } onCancel: {
       state.cancel()
@@ -71,7 +71,7 @@ final class RemoteRun<Success: Sendable>: Sendable {
   }
 
   /// Wakes the caller, once.
-  func finish(_ result: Result<Success, any Error>) {
+  func resume(with result: Result<Success, any Error>) {
     let continuation = state.withLock { state in
       defer { state.continuation = nil }
       return state.continuation

@@ -3,41 +3,11 @@
 /// A task of a loop as other threads may see it. Get it from ``LoopTask/remote``, and pass it anywhere.
 public struct RemoteTask<Success>: Sendable {
   private let native: Task<Void, Never>?
-  private let reference: Reference
-
-  /// Keeps the task, which is the loop's to release, wherever the last copy goes.
-  private final class Reference: Sendable {
-    private let kept: LoopBound<Kept>
-    let door: JobDoor
-
-    init(_ task: LoopTask<Success>, _ door: JobDoor) {
-      kept = LoopBound(Kept(task))
-      self.door = door
-    }
-
-    /// The task; for the loop's thread only.
-    var task: LoopTask<Success> {
-      guard let task = kept.value.task else {
-        misuse("a task was let go of while others could see it")
-      }
-      return task
-    }
-
-    deinit {
-      let kept = kept
-      // The task is released there, by emptying its holder. This thread may be the last to release the holder: it is empty then.
-      door.perform { kept.value.task = nil }
-    }
-  }
-
-  private final class Kept {
-    var task: LoopTask<Success>?
-    init(_ task: LoopTask<Success>) { self.task = task }
-  }
+  private let reference: LoopReference<LoopTask<Success>>
 
   init(_ task: LoopTask<Success>, _ native: Task<Void, Never>?, _ door: JobDoor) {
     self.native = native
-    reference = Reference(task, door)
+    reference = LoopReference(task, door)
   }
 
   /// Cancels the task, from any thread. asyncio's `loop.call_soon_threadsafe(task.cancel)`.
@@ -45,7 +15,7 @@ public struct RemoteTask<Success>: Sendable {
     // At once, so that the task sees it even while it does not wait.
     native?.cancel()
     let reference = reference
-    reference.door.perform { reference.task.interrupt() }
+    reference.door.runOnLoop { reference.object.interrupt() }
   }
 }
 
@@ -57,7 +27,7 @@ extension RemoteTask where Success: Sendable {
     get async throws {
       let reference = reference
       let remote = RemoteLoop(reference.door.mailbox)
-      return try await remote.run { _ in try await reference.task.value }
+      return try await remote.run { _ in try await reference.object.value }
     }
   }
 }

@@ -48,9 +48,9 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
       misuse("the work of a time limit began twice")
     }
     self.native = native
-    loop.core.tasks.begin(self, native.identity)
+    loop.tasks.begin(self, native.identity)
     do { try await body(self) } catch { failure = error }
-    loop.core.tasks.end(native.identity)
+    loop.tasks.end(native.identity)
     self.native = nil
     caller.awaited = nil
     isOver = true

@@ -89,7 +89,7 @@ import Testing
     while count < 10_000 {
       for case .call(let call) in mailbox.takeAll() {
         count += 1
-        try call.run(on: loop)
+        try (call as? RemoteHandle)?.run(on: loop)
       }
     }
     for sender in senders { sender.join() }

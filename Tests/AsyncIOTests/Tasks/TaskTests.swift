@@ -223,7 +223,7 @@ import Testing
     try runLoop { loop, kernel in
       let errors = loop.collectErrors()
       do { loop.createTask { try await loop.sleep(for: .seconds(100)) }.cancel() }
-      try await loop.until { loop.core.tasks.running.count == 1 }
+      try await loop.until { loop.tasks.running.count == 1 }
       try await loop.sleep(for: .zero)
       #expect(errors.contexts.isEmpty)
     }

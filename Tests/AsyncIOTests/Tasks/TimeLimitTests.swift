@@ -107,7 +107,7 @@ import Testing
     try runLoop { loop, _ in
       let other = loop.createTask { try await loop.sleep(for: .zero) }
       let task = loop.createTask { () async throws -> [Bool] in
-        func isFree() -> Bool { loop.core.tasks.current?.awaited == nil }
+        func isFree() -> Bool { loop.tasks.current?.awaited == nil }
         try await other.value
         let afterTask = isFree()
         try await loop.sleep(for: .zero)
