@@ -50,16 +50,22 @@ import Testing
   @Test("so are a poller's, and all that a loop makes") func loop() async {
     // In a process of its own, where nobody else opens any.
     await #expect(processExitsWith: .success) {
-      func open() throws -> Set<Int32> {
-        let names = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
-        return Set(names.compactMap { Int32($0) }.filter { fcntl($0, F_GETFD) != -1 })
+      // Each with what it is of: a number may have been another's a moment before.
+      func open() throws -> Set<String> {
+        let folder = "/proc/self/fd"
+        return Set(
+          try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { number in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(number)")
+            return target.map { "\(number) \($0)" }
+          })
       }
       let before = try open()
       let loop = try EventLoop()
       try loop.runUntilComplete { try await loop.sleep(for: .milliseconds(1)) }
       try loop.addSignalHandler(.user1) {}
-      let own = try open().subtracting(before)
-      #expect(own.count >= 3)
+      let own = try open().subtracting(before).compactMap { $0.split(separator: " ").first.flatMap { Int32($0) } }
+      // Three: but one may have a number, and be of a kind, that something of libdispatch's had for a moment.
+      #expect(own.count >= 2)
       for descriptor in own { #expect(fcntl(descriptor, F_GETFD) == FD_CLOEXEC) }
       loop.close()
     }
