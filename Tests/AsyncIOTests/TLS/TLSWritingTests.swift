@@ -140,7 +140,7 @@ import Testing
       let test = try await TLSEnd(loop, kernel)
       kernel.limit(.send, toBytes: limit)
       kernel.limit(.sendGathering, toBytes: limit)
-      let sent = pattern(limit * 300)
+      let sent = pattern(300 + limit * 30)
       test.recorder.transport.write(sent)
       #expect(test.recorder.transport.writeBufferSize > 0)
       try await test.hand.run(test.peer, on: loop) { test.hand.received.count == sent.count }
