@@ -58,7 +58,11 @@ struct TaskRegistry {
   var running: [any RunningTask] { tasks.compactMap { $0 } }
 
   /// The task that the caller is in; nil in others than the loop's own, such as the children that one makes by `async let`.
-  var current: (any RunningTask)? { NativeTask.current.flatMap { byIdentity[$0.identity] }?.task }
+  @inline(__always)
+  var current: (any RunningTask)? {
+    guard let identity = NativeTask.current?.identity else { return nil }
+    return byIdentity[identity]?.task
+  }
 
   /// What the native task with that identity is to the loop; nil for tasks that are not the loop's own.
   func context(_ identity: UInt) -> (any TaskContext)? { byIdentity[identity] }

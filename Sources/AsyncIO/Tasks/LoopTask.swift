@@ -51,7 +51,8 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   }
 
   private func run() async {
-    guard let body = body.take() else { misuse("a task began twice") }
+    guard let body else { misuse("a task began twice") }
+    self.body = nil
     loop.tasks.begin(self)
     do {
       let value = try await body()

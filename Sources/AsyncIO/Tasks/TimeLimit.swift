@@ -44,9 +44,10 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
 
   /// Runs the work, in a native task of its own.
   func run() async {
-    guard let body = body.take(), let native = NativeTask.current else {
+    guard let body, let native = NativeTask.current else {
       misuse("the work of a time limit began twice")
     }
+    self.body = nil
     self.native = native
     loop.tasks.begin(self, native.identity)
     do { try await body(self) } catch { failure = error }
