@@ -21,6 +21,11 @@ public class Handle {
   /// Where it was scheduled, known in debug mode only.
   private final let origin: Origin?
 
+  /// A closure in a type of its own: generic code would have to wrap a bare one first, in memory of the heap.
+  private struct Taken {
+    let callback: (() throws -> Void)?
+  }
+
   private final class Origin {
     let site: CallSite
     init(_ site: CallSite) { self.site = site }
@@ -43,7 +48,9 @@ public class Handle {
     core.checkThread("Handle.cancel")
     wasCancelled = true
     // When the closure goes, what it captured may call this handle. So it is taken out first, and released after that.
-    withExtendedLifetime(callback.take()) {}
+    let taken = Taken(callback: callback)
+    callback = nil
+    withExtendedLifetime(taken) {}
   }
 
   /// Runs the callback, unless it was cancelled.

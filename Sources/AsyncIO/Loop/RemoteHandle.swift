@@ -38,15 +38,17 @@ public final class RemoteHandle: Sendable {
   }
 
   /// Runs the callback, unless it was cancelled. On the loop's thread.
-  func run(on loop: EventLoop) throws { try take(.over)?.value(loop) }
+  func run(on loop: EventLoop) throws {
+    if case .waiting(let body) = take(.over)?.value { try body(loop) }
+  }
 
   /// Takes the callback out, once. It is run, or released, outside the lock, since either may come back here.
-  private func take(_ next: State) -> LoopBound<(EventLoop) throws -> Void>? {
+  private func take(_ next: State) -> LoopBound<State>? {
     let next = LoopBound(next)
     return state.withLock { state in
-      guard case .waiting(let body) = state.value else { return nil }
-      state = next
-      return LoopBound(body)
+      guard case .waiting = state.value else { return nil }
+      defer { state = next }
+      return state
     }
   }
 }
