@@ -24,6 +24,12 @@ extension EventLoop {
     tasks.running.map { TaskState(task: $0, awaited: $0.whatIsAwaited) }
   }
 
+  /// How many tasks have not ended.
+  package var taskCount: Int { tasks.count }
+
+  /// Whether there are timers that have not come up and end no wait or limit of a task's.
+  package var hasTimersOfCallbacks: Bool { core.timers.count > 0 && timerStates.contains { !$0.isOfTask } }
+
   /// The timers that have not come up, the earliest first.
   package var timerStates: [TimerState] {
     core.timers.all.map { entry, deadline in
@@ -37,18 +43,13 @@ extension EventLoop {
     }
   }
 
-  /// How many tasks wait for what the loop does not know of, but for those that sleep by `Task.sleep` as far as that can
-  /// be told.
-  package var foreignWaits: Int {
-    let waiting = tasks.count { waitsElsewhere($0.awaited) }
-    return waiting == 0 ? 0 : max(0, waiting - core.timers.jobCount)
-  }
+  /// Notes from now on which tasks have steps, for ``foreignWaits``.
+  package func noteSteps() { stepLog.value = StepLog() }
 
-  private func waitsElsewhere(_ awaited: (any Cancellable)?) -> Bool {
-    guard let awaited else { return true }
-    // The usual case, and asked for first since it is told by one look at the object.
-    if awaited is Waiter { return false }
-    // A time limit waits for what its work does.
-    return (awaited as? any Awaiting).map { waitsElsewhere($0.awaited) } ?? false
+  /// How many tasks wait for what the loop does not know of, but for those that sleep by `Task.sleep` as far as that can
+  /// be told. The loop has to note steps, and to have nothing to do.
+  package var foreignWaits: Int {
+    let waiting = stepLog.value?.waitsElsewhere(tasks) ?? 0
+    return waiting == 0 ? 0 : max(0, waiting - core.timers.jobCount)
   }
 }

@@ -4,6 +4,7 @@ import SystemPackage
 extension EventLoop {
   /// Runs a Swift job by the executor that it was enqueued on.
   func run(_ job: UnownedJob, on executor: JobExecutor) {
+    if let stepLog = stepLog.value { stepLog.note(job.taskIdentity) }
     switch executor {
     case .task: job.run(on: taskExecutor)
     case .serial: job.run(on: serialExecutor)

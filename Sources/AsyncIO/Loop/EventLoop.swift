@@ -56,6 +56,8 @@ public final class EventLoop {
   /// In a cell, since it is read for each callback: the usual check for overlapping accesses would make a callback dearer by a
   /// twentieth.
   private let isDebugging = UncheckedCell(Environment.isSet("ASYNCIODEBUG"))
+  /// Which tasks had steps, in a simulation; nil elsewhere. In a cell for the same reason.
+  let stepLog = UncheckedCell<StepLog?>(nil)
   /// In debug mode, callbacks and task steps that take at least this long are logged. 100 ms from the start.
   public var slowCallbackDuration: Duration = .milliseconds(100)
 

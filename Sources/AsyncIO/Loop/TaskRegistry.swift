@@ -49,10 +49,10 @@ struct TaskRegistry {
   /// The task that began last. Debug mode clears it before each step, to see whether the step was a task's first.
   var lastBegun: (name: String?, callSite: CallSite)?
 
-  var isEmpty: Bool { freeSlots.count == tasks.count }
+  var isEmpty: Bool { count == 0 }
 
-  /// How many of the tasks that have not ended are so.
-  func count(_ isSo: (any RunningTask) -> Bool) -> Int { tasks.count { $0.map(isSo) ?? false } }
+  /// How many there are.
+  var count: Int { tasks.count - freeSlots.count }
 
   /// The tasks that have not ended.
   var running: [any RunningTask] { tasks.compactMap { $0 } }
