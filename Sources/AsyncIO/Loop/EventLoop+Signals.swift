@@ -60,6 +60,14 @@ extension EventLoop {
     return signalHandlers?.remove(signal) ?? false
   }
 
+  /// Has the handler of a signal run, for a kernel that has no process's signals.
+  ///
+  /// - Returns: whether there is one.
+  package func deliver(_ signal: Signal) -> Bool {
+    defer { discardEmptySignalHandlers() }
+    return signalHandlers?.deliver(signal) ?? false
+  }
+
   /// Has the first SIGINT or SIGTERM call back, and the second end the process, for as long as no signal handler is set for
   /// it and until ``leaveTermination()``. A signal that the program handles by itself, or ignores, is left alone.
   func onTermination(_ callback: @escaping (Signal) -> Void) {

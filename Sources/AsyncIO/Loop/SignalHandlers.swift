@@ -37,7 +37,9 @@ final class SignalHandlers: ReadinessWatcher {
 
   /// Sets the handler of a signal; false when it is another loop's.
   func set(_ handle: Handle, for signal: Signal) throws(Errno) -> Bool {
-    guard try SignalTable.claim(signal, for: queue, kernel) else { return false }
+    if kernel.hasSignalsOfTheProcess {
+      guard try SignalTable.claim(signal, for: queue, kernel) else { return false }
+    }
     guard let registration = registrations[signal] else {
       registrations[signal] = Registration(handle)
       return true
@@ -51,7 +53,7 @@ final class SignalHandlers: ReadinessWatcher {
   /// Takes the handler of a signal away; false when there is none.
   func remove(_ signal: Signal) -> Bool {
     guard let registration = registrations.removeValue(forKey: signal) else { return false }
-    SignalTable.release(signal, by: queue, kernel)
+    if kernel.hasSignalsOfTheProcess { SignalTable.release(signal, by: queue, kernel) }
     let handle = registration.handle
     registration.handle = nil
     handle?.cancel()
@@ -77,27 +79,26 @@ final class SignalHandlers: ReadinessWatcher {
 
   func descriptorIsReady(_ ready: Interest) {
     kernel.drainCounter(queue.counter)
-    let isMoreLeft = queue.take(deliver)
+    let isMoreLeft = queue.take { signal in
+      if !deliver(signal), let onEnding { schedule(Handle(loop.core) { onEnding(signal) }) }
+    }
     // A handler that was removed here may have removed others when it was released, and so closed the counter.
     if isMoreLeft, loop.signalHandlers === self { queue.wake() }
     loop.discardEmptySignalHandlers()
   }
 
   /// Queues the handler. It is looked up when its turn comes, since it may be replaced or removed until then.
-  private func deliver(_ signal: Signal) {
-    guard let registration = registrations[signal], let handle = registration.handle else {
-      if let onEnding { schedule(Handle(loop.core) { onEnding(signal) }) }
-      return
-    }
-    if handle.wasCancelled {
-      _ = remove(signal)
-      return
-    }
+  ///
+  /// - Returns: whether there is one, be it that it was cancelled, in which case the signal is ignored.
+  func deliver(_ signal: Signal) -> Bool {
+    guard let registration = registrations[signal], let handle = registration.handle else { return false }
+    if handle.wasCancelled { return remove(signal) }
     let delivery = Handle(loop.core, origin: handle.callSite) { [unowned loop] in
       guard let handle = registration.handle else { return }
       do { try handle.run() } catch { loop.reportFailure(of: handle, error) }
     }
     schedule(delivery)
+    return true
   }
 
   private func schedule(_ handle: Handle) { loop.core.ready.appendDue(.callback(handle)) }

@@ -85,6 +85,8 @@ package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
   func fileStatus(_ path: FilePath) throws(Errno) -> FileStatus
   func unlink(_ path: FilePath) throws(Errno)
 
+  /// Whether signals come from the process. Else whoever has made the kernel delivers them to its loop.
+  var hasSignalsOfTheProcess: Bool { get }
   /// What the process does on a signal.
   func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition
   /// Has the process do something else on a signal.
@@ -111,6 +113,7 @@ package protocol Kernel: ChildKernel, StartKernel, AnyObject, Sendable {
 }
 
 extension Kernel {
+  package var hasSignalsOfTheProcess: Bool { true }
   package func takeOver(_ job: BlockingJob, for method: StaticString) -> Bool { false }
 }
 

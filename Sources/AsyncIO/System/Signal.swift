@@ -79,7 +79,7 @@ public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConverti
   }
 
   /// Whether the number is a signal's that programs may use: the C library keeps two for itself.
-  var isValid: Bool {
+  package var isValid: Bool {
     (1..<32).contains(rawValue) || Signal.realTimeNumbers.contains(rawValue)
   }
 
