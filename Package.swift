@@ -98,6 +98,12 @@ let package = Package(
     .target(
       name: "PoolJobs", dependencies: ["AsyncIOProcessPool"], path: "Tests/Fixtures/PoolJobs",
       swiftSettings: testSettings),
+    .target(
+      name: "SimulationFixtures", dependencies: ["AsyncIO", "AsyncIOTLS", "AsyncIOTesting"],
+      path: "Tests/Fixtures/SimulationFixtures", swiftSettings: testSettings),
+    .executableTarget(
+      name: "simulate", dependencies: ["AsyncIO", "AsyncIOTesting", "SimulationFixtures"],
+      path: "Tests/Fixtures/Simulate", swiftSettings: testSettings),
     .executableTarget(
       name: "PoolProbe", dependencies: ["AsyncIO", "AsyncIOProcessPool", "PoolJobs"], path: "Tests/Fixtures/PoolProbe",
       swiftSettings: testSettings),
@@ -107,6 +113,7 @@ let package = Package(
         "AsyncIO",
         "AsyncIOTLS",
         "AsyncIOProcessPool",
+        "AsyncIOTesting",
         "COpenSSL",
         "PoolJobs",
         "PoolProbe",
@@ -123,6 +130,12 @@ let package = Package(
         "AsyncIO",
         "AsyncIOTesting",
         "AsyncIOTLS",
+        "SimulationFixtures",
+        // Their servers run in simulations, as they are.
+        "echo-server",
+        "port-forwarder",
+        "graceful-server",
+        "http-server",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: testSettings),

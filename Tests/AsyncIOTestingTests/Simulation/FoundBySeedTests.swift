@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 import AsyncIOTesting
+import SimulationFixtures
 import Testing
 
 /// What the simulation has found, each as a test of its own.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIOTesting
+import SimulationFixtures
 import Testing
 
-/// The library's own simulation. `ASYNCIO_SEEDS=1000000 swift test -c release -Xswiftc -enable-testing --filter LibrarySimulationTests` runs more of it.
+/// The library's own simulation. `swift run -c release simulate 1000000` runs more of it.
 @Suite struct LibrarySimulationTests {
   @Test("Whatever the network and the kernels do, the library keeps what it promises")
   func simulation() async throws {

@@ -2,17 +2,21 @@
 import AsyncIO
 
 /// What has gone against the library's promises in a run.
-final class Violations {
-  private(set) var list: [String] = []
+package final class Violations {
+  private var list: [String] = []
+
+  package init() {}
 
   func add(_ text: String) { list.append(text) }
 
-  func check() throws { if let first = list.first { throw Violation(description: first) } }
+  package func check() throws { if let first = list.first { throw Violation(description: first) } }
 }
 
-/// A promise of the library's that was not kept.
-struct Violation: Error, CustomStringConvertible {
-  let description: String
+/// A promise that was not kept.
+package struct Violation: Error, CustomStringConvertible {
+  package let description: String
+
+  package init(description: String) { self.description = description }
 }
 
 /// An echo server's protocol that looks at the order in which it is called.

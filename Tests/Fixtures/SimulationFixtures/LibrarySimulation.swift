@@ -8,7 +8,7 @@ import AsyncIOTesting
 ///
 /// What has to hold: bytes arrive in order and once, or the connection fails; protocols are called in their order; every call
 /// ends; nothing is left in the end. The last two the network checks by itself.
-final class LibrarySimulation {
+package final class LibrarySimulation {
   enum Kind: CaseIterable { case streams, callbacks, tls, upgraded, unix, datagrams }
 
   private let network: SimulatedNetwork
@@ -18,10 +18,16 @@ final class LibrarySimulation {
   private let violations = Violations()
   /// Whether nothing goes wrong in this run, so that everything has to succeed.
   private var isCalm: Bool
+  /// The loop of the server's process that a signal is to end.
+  private var ending: EventLoop?
 
-  init(_ network: SimulatedNetwork) {
+  /// - Parameters:
+  ///   - network: where it happens.
+  ///   - withTLS: whether some of the connections may be encrypted. How many bytes that takes differs from process to process.
+  package init(_ network: SimulatedNetwork, withTLS: Bool = true) {
     self.network = network
-    kind = Kind.allCases[network.choose(Kind.allCases.count)]
+    let kinds = withTLS ? Kind.allCases : [.streams, .callbacks, .unix, .datagrams]
+    kind = kinds[network.choose(kinds.count)]
     isCalm = network.choose(4) == 0
     server = network.host("server")
     // Unix sockets are within a host.
@@ -37,7 +43,7 @@ final class LibrarySimulation {
     }
   }
 
-  func run() async throws {
+  package func run() async throws {
     let serving = server.start(name: "server") { loop in try await self.serve(loop) }
     var runs: [LoopTask<Void>] = []
     for client in clients {
@@ -58,6 +64,7 @@ final class LibrarySimulation {
   private func serveAfterwards() async throws {
     network.heal()
     network.faultRates = .none
+    try await replaceProcess()
     if !server.isUp {
       try server.restart()
       server.start(name: "server at last") { loop in try await self.serve(loop) }
@@ -228,11 +235,21 @@ final class LibrarySimulation {
 
   // MARK: A bad day
 
+  /// Waits until the server's process is over, if a signal is to end it, which no network holds up for long; starts the next.
+  private func replaceProcess() async throws {
+    let limit = network.time + .seconds(300)
+    while let ending, server.isUp, server.loop === ending {
+      if network.time > limit { throw Violation(description: "a signal has not ended the server") }
+      try await network.loop.sleep(for: .milliseconds(10))
+    }
+    if ending.take() != nil { server.start(name: "server anew") { loop in try await self.serve(loop) } }
+  }
+
   private func disturb() async throws {
     for _ in 0..<network.choose(6) {
       try await network.loop.sleep(for: .milliseconds(network.choose(40)))
       let client = clients[network.choose(clients.count)]
-      switch network.choose(4) {
+      switch network.choose(5) {
       case 0:
         network.partition(server, client)
         try await network.loop.sleep(for: .milliseconds(network.choose(20_000)))
@@ -243,6 +260,10 @@ final class LibrarySimulation {
         network.block(from: server, to: client)
         try await network.loop.sleep(for: .milliseconds(network.choose(500)))
         network.heal()
+      case 3:
+        ending = server.loop
+        server.raise(network.choose(2) == 0 ? .kill : .terminate)
+        try await replaceProcess()
       default:
         server.crash()
         try await network.loop.sleep(for: .milliseconds(network.choose(3000)))
@@ -255,5 +276,5 @@ final class LibrarySimulation {
 
 extension SimulatedNetwork {
   /// One of so many, drawn from the run's numbers.
-  func choose(_ count: Int) -> Int { Int(generator.next() % UInt64(max(1, count))) }
+  package func choose(_ count: Int) -> Int { Int(generator.next() % UInt64(max(1, count))) }
 }
