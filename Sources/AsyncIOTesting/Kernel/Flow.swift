@@ -58,11 +58,11 @@ final class Flow {
   func send(_ bytes: Span<UInt8>) -> Int {
     let fitting = min(room, bytes.count)
     if fitting == 0 { return 0 }
-    let count = world.share(of: fitting)
+    let count = world.choices.share(of: fitting)
     outstanding += count
     var sent = 0
     while sent < count {
-      let size = min(world.share(of: count - sent), path?.segmentLimit ?? .max)
+      let size = min(world.choices.share(of: count - sent), path?.segmentLimit ?? .max)
       put(.bytes([UInt8](copying: bytes.extracting(sent..<sent + size))))
       sent += size
     }
@@ -143,7 +143,8 @@ final class Flow {
   /// The host of the other end has crashed. A sender that waits for room asks for it, and so will hear of that; as long as the
   /// host was up there was no need to have it ask.
   func targetHasCrashed() {
-    if room == 0, underWay.isEmpty { put(.probe) }
+    // Who is told that there is no room waits until there is plenty.
+    if !isWritable, underWay.isEmpty { put(.probe) }
   }
 
   /// Tells the sender that there is no such connection.

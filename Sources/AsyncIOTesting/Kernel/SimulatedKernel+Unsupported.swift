@@ -2,7 +2,7 @@
 import AsyncIO
 import SystemPackage
 
-// What a simulated host has not: children, terminals, files, signals. A program that asks for them is told so.
+// What a simulated host has not: children and terminals. A program that asks for them is told so.
 
 extension SimulatedKernel {
   func spawn(_ request: ChildRequest, sharingMemory: Bool) throws(SpawnError) -> Child {
@@ -20,21 +20,11 @@ extension SimulatedKernel {
 
   func resizeTerminal(_ descriptor: FileDescriptor, to size: TerminalSize) throws(Errno) { throw .noFunction }
 
-  func sendFile(
-    _ descriptor: FileDescriptor, from file: FileDescriptor, offset: Int64, count: Int
-  ) throws(Errno) -> Int {
-    throw .noFunction
-  }
-
-  func readFile(_ file: FileDescriptor, offset: Int64, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
-    throw .noFunction
-  }
-
-  func seekFile(_ file: FileDescriptor, to offset: Int64) throws(Errno) { throw .noFunction }
-
   func reopen(_ descriptor: FileDescriptor, for direction: Interest) throws(Errno) -> FileDescriptor {
     throw .noFunction
   }
+
+  var hasSignalsOfTheProcess: Bool { false }
 
   func signalDisposition(_ signal: Signal) throws(Errno) -> SignalDisposition { throw .noFunction }
 

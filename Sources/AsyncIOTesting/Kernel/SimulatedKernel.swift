@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The kernel of a simulated host: its descriptors, and what they stand for.
 ///
-/// What the real one does for loops, streams, datagrams, unix sockets and look-ups, it does in memory. Children, terminals
-/// and files it has not: calls for them fail with `ENOSYS`.
+/// What the real one does for loops, streams, datagrams, unix sockets and look-ups, it does in memory. Children and terminals
+/// it has not: calls for them fail with `ENOSYS`. Files are the real ones.
 ///
 /// The protocol wants it to be safe on any thread. Sound: the world runs on one thread, and so does every loop in it; what
 /// other threads ask for is the time alone, which is atomic.
@@ -30,8 +30,9 @@ final class SimulatedKernel: Kernel, @unchecked Sendable {
   /// Set when the host has crashed: nothing reaches the kernel any more, and every call fails.
   var isDead = false
 
-  /// Above the numbers that the process uses, as a rule: a real descriptor that gets in here is then told from ours.
-  private static let firstNumber: Int32 = 1000
+  /// Above the numbers that the process uses, as a rule: a real descriptor that gets in here is so told from ours. Not far
+  /// above, since loops have tables by number.
+  static let firstNumber: Int32 = 1000
 
   init(_ world: World, _ host: SimulatedHost, _ clock: HostClock) {
     self.world = world
@@ -62,6 +63,18 @@ final class SimulatedKernel: Kernel, @unchecked Sendable {
   func note(_ kind: TraceEvent, _ a: Int64 = 0, _ b: Int64 = 0) {
     world.trace.note(
       world.now, number, kind, a, b, "\(Duration.nanoseconds(world.now)) \(host.name): \(kind) \(a) \(b)")
+  }
+
+  /// Closes what is open, as a kernel does when the process has ended: so those at the other ends hear of it.
+  func closeEverything() {
+    for (number, _) in openFiles { try? close(FileDescriptor(rawValue: number)) }
+    poller?.close()
+  }
+
+  /// Takes over the files of unix sockets that an earlier process of the host has left.
+  func inheritSocketFiles(of kernel: SimulatedKernel) {
+    socketFiles = kernel.socketFiles
+    nextInode = kernel.nextInode
   }
 
   /// Forgets what is open, without a word to anybody.
@@ -104,6 +117,9 @@ final class SimulatedKernel: Kernel, @unchecked Sendable {
     file.references += 1
     return copy
   }
+
+  /// Whether anything is open but for what a loop has for itself.
+  var hasOpenFiles: Bool { files.values.contains { !($0 is CounterFile) } }
 
   /// What is open, by number.
   var openFiles: [(number: Int32, file: OpenFile)] {

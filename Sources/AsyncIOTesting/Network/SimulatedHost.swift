@@ -16,11 +16,15 @@ public final class SimulatedHost {
   weak var network: SimulatedNetwork?
   private let world: World
   private let clock: HostClock
-  private var machine: Machine?
+  private(set) var machine: Machine?
   /// Those that have crashed, whose tasks end with the network.
   private(set) var crashed: [Machine] = []
-  /// Told when the host crashes.
-  private var onCrash: [() -> Void] = []
+  /// Told why when the host crashes, or its process ends.
+  private var onCrash: [(SimulationError) -> Void] = []
+  /// The signals that came while the process was stopped.
+  var pendingSignals: [Signal] = []
+  /// Whether a signal was the first to end the process, so that the next one does so at once.
+  var isEnding = false
   var refusals = Refusals()
   /// Whether it runs the test itself, which faults leave alone.
   let isDirector: Bool
@@ -50,7 +54,7 @@ public final class SimulatedHost {
   /// While the host is down it is a programmer error to ask.
   public var loop: EventLoop { runningMachine.loop }
 
-  private var runningMachine: Machine {
+  var runningMachine: Machine {
     guard let machine else { misuse("SimulatedHost: \(name) is down; call restart() first") }
     return machine
   }
@@ -71,7 +75,8 @@ public final class SimulatedHost {
   ///   - line: where the call is.
   ///   - body: the program.
   /// - Returns: what the program returns.
-  /// - Throws: what the program throws; ``SimulationError`` `.crashed` when the host crashes meanwhile.
+  /// - Throws: what the program throws; ``SimulationError`` `.crashed` when the host crashes meanwhile, or a signal ends its
+  ///   process.
   public func run<R>(
     name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping (EventLoop) async throws -> R
@@ -80,9 +85,7 @@ public final class SimulatedHost {
     guard let caller = EventLoop.running, caller !== task.loop else { return try await task.value }
     let end = Future<Void>(caller)
     task.whenDone { try? end.setResult(()) }
-    onCrash.append { [name = self.name] in
-      try? end.setError(SimulationError(.crashed, "the host \(name) has crashed"))
-    }
+    onCrash.append { error in try? end.setError(error) }
     do {
       try await end.value
     } catch is CancellationError {
@@ -101,8 +104,11 @@ public final class SimulatedHost {
     name: String? = nil, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping (EventLoop) async throws -> R
   ) -> LoopTask<R> {
-    let loop = loop
-    return loop.createTask(name: name ?? self.name, file: file, line: line) { try await body(loop) }
+    let machine = runningMachine
+    let loop = machine.loop
+    let program = loop.createTask(name: name ?? self.name, file: file, line: line) { try await body(loop) }
+    machine.add(program)
+    return program
   }
 
   /// Makes a socket of the host, for `sock…` calls and for servers that are given one. (`Socket`'s own initialisers make real
@@ -132,14 +138,30 @@ public final class SimulatedHost {
   /// - Throws: nothing; a host that is down stays down.
   public func crash() {
     guard let machine else { return }
+    machine.kernel.dropEverything()
+    lose(machine, "the host \(name) has crashed")
+  }
+
+  /// Ends the process, of which the kernel closes what is open: so others hear of it. The host is up, and runs nothing.
+  func endProcess(by signal: Signal) {
+    guard let machine else { return }
+    let kernel = machine.kernel
+    kernel.closeEverything()
+    lose(machine, "the process on \(name) was ended by \(signal)")
+    do { try boot() } catch { misuse("SimulatedHost.raise: the system has no memory for a loop: \(error)") }
+    self.machine?.kernel.inheritSocketFiles(of: kernel)
+  }
+
+  private func lose(_ machine: Machine, _ why: String) {
     world.remove(machine)
     machine.kernel.isDead = true
-    machine.kernel.dropEverything()
     crashed.append(machine)
     self.machine = nil
+    pendingSignals.removeAll()
+    isEnding = false
     let told = onCrash
     onCrash.removeAll()
-    for callback in told { callback() }
+    for callback in told { callback(SimulationError(.crashed, why)) }
   }
 
   /// Starts the host again after ``crash()``, with a fresh loop: nothing is left of what ran before, and who sends

@@ -14,7 +14,9 @@ struct Deadlock: CustomStringConvertible {
     for machine in machines {
       let tree = TaskTree(machine.loop)
       if tree.isEmpty { continue }
-      if machines.count > 1 { lines.append("on \(machine.name):") }
+      if machines.count > 1 || machine.isStopped {
+        lines.append("on \(machine.name)\(machine.isStopped ? ", whose process is stopped" : ""):")
+      }
       lines += tree.lines
     }
     return lines.joined(separator: "\n")

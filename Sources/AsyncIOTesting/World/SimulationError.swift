@@ -13,7 +13,7 @@ public struct SimulationError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let livelock = Code(description: "livelock")
     /// The program has ended, and has left something behind: a task, a timer, a descriptor.
     public static let leftovers = Code(description: "leftovers")
-    /// The host that runs the program has crashed.
+    /// The host that runs the program has crashed, or a signal has ended the host's process.
     public static let crashed = Code(description: "crashed")
     /// The world itself cannot go on.
     public static let failure = Code(description: "failure")

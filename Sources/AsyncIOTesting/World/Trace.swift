@@ -2,7 +2,7 @@
 
 /// What can happen in a run.
 enum TraceEvent: UInt8 {
-  case time, turn, ready, refusal, reset
+  case time, turn, ready, refusal, reset, signal
   case socket, bind, listen, connect, accept, shutdown, close
   case receive, send, read, write, recvfrom, recvmmsg, sendto
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 import AsyncIOTesting
+import Foundation
+import SimulationFixtures
 import SystemPackage
 import Testing
 
@@ -154,15 +156,56 @@ import Testing
     }
   }
 
-  @Test("A child process is not to be had, and the error says so")
+  @Test("A child process is not to be had, nor a terminal, and the error names the call")
   func children() async throws {
     try await withSimulatedNetwork(seed: 1) { network in
       try await network.host("host").run { loop in
-        await expectIOError(.noFunction) { _ = try await loop.createSubprocessExec("true") }
+        func message(_ body: () async throws -> Void) async -> String {
+          do { try await body() } catch { return "\(error)" }
+          return "it succeeded"
+        }
+        let program = await message { _ = try await loop.createSubprocessExec("true", stdout: .pipe) }
+        #expect(program == "clone true: Function not implemented (ENOSYS)")
+        let silent = await message { _ = try await loop.createSubprocessShell("true", stdout: .null) }
+        #expect(silent == "open /dev/null: Function not implemented (ENOSYS)")
+        let terminal = await message {
+          _ = try await loop.subprocessExec({ NoSubprocess() }, "sh", on: .pty())
+        }
+        #expect(terminal.contains("Function not implemented (ENOSYS)"), "\(terminal)")
       }
     }
   }
+
+  @Test("Files are the real ones, and what is sent of them arrives")
+  func files() async throws {
+    let file = FileManager.default.temporaryDirectory.appending(path: "asyncio-testing-\(UUID())")
+    try Data(pattern(50_000)).write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    try await explore(seeds: 0..<10) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      server.start { loop in
+        let server = try await loop.startServer(port: 80) { _, writer in
+          let file = try FileDescriptor.open(file.path, .readOnly)
+          defer { try? file.close() }
+          try await writer.sendFile(file, offset: 1000)
+          if try file.seek(offset: 0, from: .current) != 50_000 { throw Violation(description: "its position") }
+        }
+        try await server.serveForever()
+      }
+      try await client.run { loop in
+        try await loop.sleep(for: .milliseconds(1))
+        let (reader, writer) = try await loop.openConnection(host: "server", port: 80)
+        defer { writer.close() }
+        guard try await reader.read() == Array(pattern(50_000).dropFirst(1000)) else {
+          throw Violation(description: "other bytes")
+        }
+      }
+      if let report = server.reportedErrors.first { throw Violation(description: report.description) }
+    }
+  }
 }
+
+private final class NoSubprocess: SubprocessProtocol {}
 
 extension NameInfo {
   fileprivate static func expected(_ host: String, _ service: String) -> NameInfo {

@@ -282,7 +282,7 @@
   }
 
   /// The kernel of the platform, for sockets that are made without a loop.
-  let platformKernel: any Kernel = LinuxKernel.shared
+  package let platformKernel: any Kernel = LinuxKernel.shared
 
   extension SocketKind {
     /// The kind with the flags that make the new descriptor non-blocking and close-on-exec from birth.
