@@ -158,6 +158,15 @@ public struct SocketAddress: Hashable, Sendable {
     return high >> 54 == 0xFE80 >> 6 || high >> 48 & 0xFF0F == 0xFF02
   }
 
+  /// Whether it stands for the host itself, whoever asks.
+  package var isLoopback: Bool {
+    switch storage {
+    case .ipv4(let address, _): address >> 24 == 127
+    case .ipv6(let high, let low, _, _, _): high == 0 && low == 1
+    case .unix: false
+    }
+  }
+
   /// The same host with another port; a unix address as it is.
   public func withPort(_ port: UInt16) -> SocketAddress {
     switch storage {

@@ -9,6 +9,8 @@ final class Exploration: Sendable {
     var error: any Error
     /// The faults that had happened by then.
     var faults: [Int]
+    /// How many choices there were by then, or are drawn.
+    var choices: Int
   }
 
   private struct State {
@@ -65,7 +67,7 @@ final class Exploration: Sendable {
   func work() async throws {
     while let seed = takeSeed() {
       try Task.checkCancellation()
-      let outcome = await run(seed, only: nil)
+      let outcome = await run(seed)
       state.withLock { state in
         state.fingerprint &+= outcome.fingerprint
         guard let failure = outcome.failure, failure.seed < state.failure?.seed ?? .max else { return }
@@ -83,27 +85,58 @@ final class Exploration: Sendable {
     }
   }
 
-  private func run(_ seed: UInt64, only: Set<Int>?) async -> (fingerprint: UInt64, failure: Failure?) {
+  private func run(
+    _ seed: UInt64, only: Set<Int>? = nil, choices: Int = .max
+  ) async -> (fingerprint: UInt64, failure: Failure?) {
     let trail = Trail()
     var failure: (any Error)?
     do {
       let body = body
       try await TestRun<Void>.onThread {
-        let network = try SimulatedNetwork(seed: seed, explores: true, onlyFaults: only)
-        network.onEnd = { trail.record($0, $1) }
+        let network = try SimulatedNetwork(seed: seed, choiceLimit: choices, onlyFaults: only)
+        network.onEnd = { trail.record($0) }
         return TestRun(network, isStrict: false, file, line) { try await body(network) }
       }
     } catch {
       failure = error
     }
-    let (fingerprint, faults) = trail.recorded
-    return (fingerprint, failure.map { Failure(seed: seed, error: $0, faults: faults) })
+    let record = trail.recorded
+    return (
+      record.fingerprint,
+      failure.map {
+        Failure(seed: seed, error: $0, faults: record.faults, choices: min(choices, record.choiceCount))
+      }
+    )
   }
 
   // MARK: Shrinking
 
-  /// Runs a failing seed again with ever fewer faults, and keeps what still fails.
+  /// Runs a failing seed again with ever fewer faults, and then with ever fewer choices, and keeps what still fails.
   func shrink(_ failure: Failure) async -> ExplorationError {
+    let least = await shrinkChoices(of: await shrinkFaults(of: failure))
+    return ExplorationError(least, from: failure, file, line)
+  }
+
+  /// Has ever more of a run take its natural course from its end on. It may fail with fewer choices and not with more; what is
+  /// found is a number with which it fails, and hardly ever the least.
+  private func shrinkChoices(of failure: Failure) async -> Failure {
+    var least = failure
+    var tooFew = -1
+    while least.choices - tooFew > 1 {
+      // The first try is the natural course altogether.
+      let middle = tooFew < 0 ? 0 : (tooFew + least.choices) / 2
+      let again = await run(failure.seed, only: Set(least.faults), choices: middle).failure
+      guard let again else {
+        tooFew = middle
+        continue
+      }
+      least = Failure(
+        seed: failure.seed, error: again.error, faults: least.faults.filter(again.faults.contains), choices: middle)
+    }
+    return least
+  }
+
+  private func shrinkFaults(of failure: Failure) async -> Failure {
     var least = failure
     var runs = 0
     func fails(_ faults: [Int]) async -> Bool {
@@ -111,7 +144,8 @@ final class Exploration: Sendable {
       guard runs <= Exploration.shrinkLimit, let again = await run(failure.seed, only: Set(faults)).failure else {
         return false
       }
-      least = Failure(seed: failure.seed, error: again.error, faults: faults.filter(again.faults.contains))
+      least = Failure(
+        seed: failure.seed, error: again.error, faults: faults.filter(again.faults.contains), choices: again.choices)
       return true
     }
     // Half of them at a time, then less and less, down to single ones.
@@ -127,15 +161,15 @@ final class Exploration: Sendable {
       if size == 1, !wasSmaller { break }
       size = max(1, size / 2)
     }
-    return ExplorationError(least, of: failure.faults.count, file, line)
+    return least
   }
 }
 
 /// What a run leaves for the thread that had it run.
 private final class Trail: Sendable {
-  private let content = Mutex<(UInt64, [Int])>((0, []))
+  private let content = Mutex(RunRecord())
 
-  func record(_ fingerprint: UInt64, _ faults: [Int]) { content.withLock { $0 = (fingerprint, faults) } }
+  func record(_ record: RunRecord) { content.withLock { $0 = record } }
 
-  var recorded: (fingerprint: UInt64, faults: [Int]) { content.withLock { $0 } }
+  var recorded: RunRecord { content.withLock { $0 } }
 }

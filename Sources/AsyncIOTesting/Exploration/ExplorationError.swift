@@ -10,20 +10,30 @@ public struct ExplorationError: Error, CustomStringConvertible {
   public let faults: [Int]
   /// How many faults had happened when it failed first.
   public let faultCount: Int
+  /// How many choices have to be drawn from the seed, of the first, when the others take their natural course.
+  public let choices: Int
+  /// How many choices there were when it failed first.
+  public let choiceCount: Int
   /// Where the exploration is.
   private let place: String
 
-  init(_ failure: Exploration.Failure, of count: Int, _ file: StaticString, _ line: UInt) {
-    seed = failure.seed
-    error = failure.error
-    faults = failure.faults
-    faultCount = count
+  /// - Parameters:
+  ///   - least: what is left of it.
+  ///   - failure: the first failure.
+  init(_ least: Exploration.Failure, from failure: Exploration.Failure, _ file: StaticString, _ line: UInt) {
+    seed = least.seed
+    error = least.error
+    faults = least.faults
+    faultCount = failure.faults.count
+    choices = least.choices
+    choiceCount = failure.choices
     place = "\(file):\(line)"
   }
 
   /// The test that repeats just this, to be pasted.
   public var reproduction: String {
-    let only = faultCount == 0 ? "" : ", onlyFaults: [\(faults.map(String.init).joined(separator: ", "))]"
+    var only = faultCount == 0 ? "" : ", onlyFaults: [\(faults.map(String.init).joined(separator: ", "))]"
+    if choices < choiceCount { only += ", firstChoices: \(choices)" }
     return """
       @Test func seed\(seed)() async throws {
         try await withSimulatedNetwork(seed: \(seed)\(only)) { network in
@@ -35,10 +45,15 @@ public struct ExplorationError: Error, CustomStringConvertible {
 
   /// Seed, error, and the test that repeats it.
   public var description: String {
-    let taken = faultCount == 0 ? "" : " It takes \(faults.count) of the \(faultCount) faults that had happened."
+    var takes: [String] = []
+    if faultCount > 0 { takes.append("\(faults.count) of the \(faultCount) faults that had happened") }
+    if choices < choiceCount {
+      takes.append(
+        choices == 0 ? "none of the \(choiceCount) choices" : "the first \(choices) of \(choiceCount) choices")
+    }
     return """
       with seed \(seed) the test fails: \(error)
-      \(taken.isEmpty ? "" : taken.dropFirst() + "\n")ASYNCIO_SEED=\(seed) runs it again, as does this test:
+      \(takes.isEmpty ? "" : "It takes \(takes.joined(separator: " and ")).\n")ASYNCIO_SEED=\(seed) runs it again, as does this test:
 
       \(reproduction)
       """

@@ -9,8 +9,8 @@
 /// }
 /// ```
 ///
-/// A seed that fails is run again with fewer and fewer faults, as long as it fails. What is thrown has the seed, the faults
-/// that it takes, and the test that repeats just that, to be pasted.
+/// A seed that fails is run again with fewer and fewer faults, as long as it fails, and then with ever less of it left to the seed.
+/// What is thrown has the seed, the faults and choices that it takes, and the test that repeats just that, to be pasted.
 ///
 /// The environment variable `ASYNCIO_SEED` has one seed run in the place of all, and `ASYNCIO_SEEDS` so many, from the first on.
 ///

@@ -11,11 +11,15 @@ final class ConnectAttempt {
   private let capacity: Int
   private let localAddress: SocketAddress
   private var isOver = false
+  /// How often it was tried, and how many packets got on their way by that.
   private var tries = 0
+  private var packets = 0
+  /// What happens if no answer comes: the next try, or giving up.
+  private var next: ScheduledEvent?
 
-  /// When the first packet is sent again, after the first time: Linux's six retries, each after twice the time.
-  private static let retries: [Int64] = [1, 3, 7, 15, 31, 63].map { $0 * 1_000_000_000 }
-  private static let timeout: Int64 = 127_000_000_000
+  /// How long an answer to the first packet is waited for. Linux sends it six times more, each after twice the time.
+  private static let patience: Int64 = 1_000_000_000
+  private static let tryLimit = 7
 
   init(_ socket: StreamSocket, _ address: SocketAddress, _ path: Path) {
     self.socket = socket
@@ -30,23 +34,31 @@ final class ConnectAttempt {
   func begin() {
     if path.to == nil {
       // Nobody answers the question who has the address.
-      world.schedule(after: 3_000_000_000) { self.fail(.noRouteToHost) }
+      next = world.schedule(after: 3_000_000_000) { self.fail(.noRouteToHost) }
       return
     }
     knock()
-    for retry in ConnectAttempt.retries { world.schedule(after: retry) { self.knock() } }
-    world.schedule(after: ConnectAttempt.timeout) { self.fail(.timedOut) }
   }
 
-  func cancel() { isOver = true }
+  func cancel() { end() }
+
+  private func end() {
+    isOver = true
+    next?.cancel()
+    next = nil
+  }
 
   private func knock() {
-    guard !isOver, path.isOpen else { return }
+    let patience = ConnectAttempt.patience << tries
     tries += 1
-    let number = tries
+    let isLast = tries == ConnectAttempt.tryLimit
+    next = world.schedule(after: patience) { if isLast { self.fail(.timedOut) } else { self.knock() } }
+    guard path.isOpen else { return }
+    packets += 1
+    let number = packets
     path.carry { [self] in
       // An earlier one has been answered meanwhile, or nobody wants to know any more.
-      if !isOver, number == tries { arrived() }
+      if !isOver, number == packets { arrived() }
     }
   }
 
@@ -61,14 +73,14 @@ final class ConnectAttempt {
       path.back.carry { self.fail(.connectionRefused) }
       return
     }
-    let (listener, queue) = listeners[world.choose(listeners.count)]
+    let (listener, queue) = listeners[world.choices.below(listeners.count)]
     // A queue that is full does not answer, so that the other host tries again.
     guard queue.reserve() else { return }
     let (mine, theirs) = StreamEnd.pair(
       world, path, localAddress, address, capacities: (capacity, listener.bufferSize))
     path.back.carry(orElse: { queue.giveUp() }) { [self] in
       guard !isOver, let socket else { return queue.giveUp() }
-      isOver = true
+      end()
       mine.outgoing.put(.established(queue, theirs))
       socket.connectSucceeded(mine)
     }
@@ -76,7 +88,7 @@ final class ConnectAttempt {
 
   private func fail(_ error: Errno) {
     guard !isOver else { return }
-    isOver = true
+    end()
     socket?.connectFailed(error)
   }
 }

@@ -96,7 +96,7 @@ final class DatagramSocket: SimulatedSocket {
         } else if isBroadcast {
           for socket in bound { socket.arrived(bytes, from: sender) }
         } else {
-          bound[kernel.world.choose(bound.count)].arrived(bytes, from: sender)
+          bound[kernel.world.choices.below(bound.count)].arrived(bytes, from: sender)
         }
       }
     }

@@ -51,7 +51,8 @@ final class PipeFile: OpenFile {
       if content.writer == nil { return 0 }
       throw .wouldBlock
     }
-    let count = content.bytes.read(into: &buffer, limit: kernel.world.share(of: min(buffer.count, content.bytes.count)))
+    let count = content.bytes.read(
+      into: &buffer, limit: kernel.world.choices.share(of: min(buffer.count, content.bytes.count)))
     content.writer?.changed()
     return count
   }
@@ -61,7 +62,7 @@ final class PipeFile: OpenFile {
     guard content.reader != nil else { throw .brokenPipe }
     let room = min(PipeFile.capacity - content.bytes.count, bytes.count)
     if bytes.count > 0, room == 0 { throw .wouldBlock }
-    let count = kernel.world.share(of: room)
+    let count = kernel.world.choices.share(of: room)
     content.bytes.append([UInt8](copying: bytes.extracting(..<count)))
     content.reader?.changed()
     return count

@@ -56,13 +56,7 @@ struct PortTable {
 extension SocketAddress {
   private static let wildcards: Set<SocketAddress> = Set(
     ["0.0.0.0", "::"].compactMap { SocketAddress(ip: $0, port: 0) })
-  private static let ipv6Loopback = SocketAddress(ip: "::1", port: 0)
 
   /// Whether it stands for every address of its host.
   var isWildcard: Bool { SocketAddress.wildcards.contains(withPort(0)) }
-
-  /// Whether it stands for the host itself.
-  var isLoopback: Bool {
-    family == .ipv4 ? host?.hasPrefix("127.") == true : withPort(0) == SocketAddress.ipv6Loopback
-  }
 }

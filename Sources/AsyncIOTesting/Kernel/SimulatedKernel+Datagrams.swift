@@ -18,7 +18,7 @@ extension SimulatedKernel {
     let socket: DatagramSocket = try file(descriptor)
     var received = [try socket.receive()]
     batch.fill { limit in
-      let wanted = world.share(of: limit)
+      let wanted = world.choices.share(of: limit)
       while received.count < wanted, !socket.isEmpty, let next = try? socket.receive() { received.append(next) }
       return received
     }

@@ -129,6 +129,7 @@ extension SimulatedKernel {
 
   private func joined(_ chunks: [[UInt8]], _ skipping: Int) -> [UInt8] {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(chunks.reduce(0) { $0 + $1.count } - skipping)
     for (index, chunk) in chunks.enumerated() {
       if index == 0 { bytes += chunk[skipping...] } else { bytes += chunk }
     }

@@ -62,11 +62,14 @@ final class SimulatedPoller: Poller {
     return ready.contains(.hangUp) ? ready : ready.intersection(registration.interest)
   }
 
-  /// Whether a wait would report anything.
+  /// Whether a wait would report anything. Asked before each turn of the world, so that it looks no further than it has to.
   var hasReady: Bool {
-    guard !candidates.isEmpty else { return false }
-    dropIdle()
-    return !candidates.isEmpty
+    while let last = candidates.last {
+      if !readiness(of: last).isEmpty { return true }
+      candidates.removeLast()
+      isCandidate.remove(last)
+    }
+    return false
   }
 
   private func dropIdle() {
@@ -81,8 +84,9 @@ final class SimulatedPoller: Poller {
     try kernel.enter(.wait, nil)
     dropIdle()
     var reported = candidates
-    kernel.world.shuffle(&reported)
-    for number in reported.prefix(kernel.world.share(of: SimulatedPoller.capacity)) {
+    let limit = kernel.world.choices.share(of: SimulatedPoller.capacity)
+    kernel.world.choices.shuffle(&reported, first: limit)
+    for number in reported.prefix(limit) {
       guard let registration = registrations[number] else { continue }
       let ready = readiness(of: number)
       kernel.note(.ready, Int64(number), Int64(ready.rawValue))

@@ -91,7 +91,7 @@ final class StreamEnd {
   func receive(into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
     if buffer.count == 0 { return 0 }
     if !inbox.isEmpty {
-      let count = inbox.read(into: &buffer, limit: world.share(of: min(buffer.count, inbox.count)))
+      let count = inbox.read(into: &buffer, limit: world.choices.share(of: min(buffer.count, inbox.count)))
       incoming?.consumed(count)
       return count
     }
@@ -139,7 +139,8 @@ final class StreamEnd {
   /// Breaks the stream for both ends, as routers and firewalls do that have lost their patience.
   func reset() {
     if isBroken { return }
-    outgoing.put(.reset)
+    // In this order, since what is under way goes with the stream, and the other end has to hear of it.
     broke(.connectionReset)
+    outgoing.put(.reset)
   }
 }

@@ -46,7 +46,7 @@ struct Faults {
     guard rate > 0 else { return nil }
     opportunities += 1
     let bits = SeededGenerator.mix(seed &+ UInt64(opportunities) &* 0x9e37_79b9_7f4a_7c15)
-    guard Double(bits >> 11) * 0x1p-53 < rate, only?.contains(opportunities) ?? true else { return nil }
+    guard SeededGenerator.strikes(bits, rate), only?.contains(opportunities) ?? true else { return nil }
     happened.append(opportunities)
     return SeededGenerator.mix(bits)
   }

@@ -57,7 +57,7 @@ final class Path {
   /// How long a packet takes that is sent now.
   func delay() -> Int64 {
     let (least, most) = (conditions.latency.lowerBound.wholeNanoseconds, conditions.latency.upperBound.wholeNanoseconds)
-    return world.explores ? world.generator.within(least...most) : least
+    return world.choices.within(least...most)
   }
 
   /// When so many bytes arrive that are sent now, behind those that were sent before.
@@ -70,11 +70,9 @@ final class Path {
 
   /// After how long each copy of a datagram arrives: none if it is lost.
   func datagramDelays(_ size: Int) -> [Int64] {
-    if conditions.datagramLoss > 0, world.generator.chance(conditions.datagramLoss) { return [] }
+    if world.choices.chance(conditions.datagramLoss) { return [] }
     let delay = arrival(of: size) - world.now
-    guard conditions.datagramDuplicates > 0, world.generator.chance(conditions.datagramDuplicates) else {
-      return [delay]
-    }
+    guard world.choices.chance(conditions.datagramDuplicates) else { return [delay] }
     return [delay, arrival(of: size) - world.now]
   }
 

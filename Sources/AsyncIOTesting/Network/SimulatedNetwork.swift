@@ -16,8 +16,10 @@ public final class SimulatedNetwork {
   public private(set) var hosts: [SimulatedHost] = []
   /// The one that runs the test.
   let director: SimulatedHost
-  /// Told the fingerprint and the faults of the run when that is over.
-  var onEnd: ((UInt64, [Int]) -> Void)?
+  /// Told what has become of the run when that is over.
+  var onEnd: ((RunRecord) -> Void)?
+  /// Whether it is one host alone, on which nothing takes time.
+  private let isAlone: Bool
   private var paths: [PathKey: Path] = [:]
   private var names: [String: NameEntry] = [:]
 
@@ -39,16 +41,21 @@ public final class SimulatedNetwork {
     case fails(LookUpFailure)
   }
 
-  /// - Parameter isolated: whether the host that runs the test is outside of the network. Else it is `localhost`, and its
-  ///   only host as a rule.
-  init(seed: UInt64, explores: Bool, onlyFaults: Set<Int>? = nil, isolated: Bool = true) throws {
+  /// - Parameters:
+  ///   - seed: what is drawn is drawn from.
+  ///   - choiceLimit: how many choices are drawn, of the first.
+  ///   - onlyFaults: the only faults that may happen; nil for all.
+  ///   - isAlone: whether the host that runs the test is the only one, `localhost`. Else it is outside of the network.
+  init(seed: UInt64, choiceLimit: Int, onlyFaults: Set<Int>? = nil, isAlone: Bool = false) throws {
     self.seed = seed
-    world = World(seed: seed, explores: explores)
+    generator = SeededGenerator(seed: seed)
+    world = World(seed: seed, choiceLimit: choiceLimit)
     faults = Faults(seed: seed, only: onlyFaults)
-    conditions = explores ? .local : .perfect
+    self.isAlone = isAlone
+    conditions = isAlone ? .perfect : .local
     director = SimulatedHost(
-      world, name: isolated ? "the test" : "localhost", number: 0, [], HostClock(world: world.clock), isDirector: true)
-    if !isolated { director.network = self }
+      world, name: isAlone ? "localhost" : "the test", number: 0, [], HostClock(world: world.clock), isDirector: true)
+    if isAlone { director.network = self }
     try director.boot()
   }
 
@@ -98,7 +105,7 @@ public final class SimulatedNetwork {
     let key = PathKey(from: from.number, to: to.number)
     if let path = paths[key] { return path }
     if from === to {
-      let path = Path(world, from, to, world.explores ? .loopback : .perfect)
+      let path = Path(world, from, to, isAlone ? .perfect : .loopback)
       paths[key] = path
       return path
     }
@@ -176,10 +183,7 @@ public final class SimulatedNetwork {
   }
 
   /// Random numbers of the run, for the test's own choices: they are the same for the same seed.
-  public var generator: SeededGenerator {
-    get { world.generator }
-    set { world.generator = newValue }
-  }
+  public var generator: SeededGenerator
 
   /// A fingerprint of everything that has happened so far: two runs with the same one have been the same.
   public var fingerprint: UInt64 { world.trace.fingerprint }
@@ -221,7 +225,7 @@ public final class SimulatedNetwork {
 
   func lookUpDelay() -> Int64 {
     let range = lookUpLatency.lowerBound.wholeNanoseconds...lookUpLatency.upperBound.wholeNanoseconds
-    return world.explores ? world.generator.within(range) : range.lowerBound
+    return world.choices.within(range)
   }
 }
 

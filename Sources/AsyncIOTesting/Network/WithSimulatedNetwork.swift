@@ -28,17 +28,20 @@
 /// - Parameters:
 ///   - seed: what all choices are drawn from: the same seed gives the same run.
 ///   - onlyFaults: the only faults that may happen, by their numbers; nil for all. ``explore(seeds:file:line:_:)`` finds them.
+///   - firstChoices: how many choices are drawn from the seed, of the first: whatever is to be chosen later takes its natural
+///     course, in order, whole, in the shortest time. Nil for all; ``explore(seeds:file:line:_:)`` finds the number.
 ///   - file: where the call is.
 ///   - line: where the call is.
 ///   - body: the test, which is sent to the thread that runs it.
 /// - Returns: what the test returns.
 /// - Throws: what the test throws; ``SimulationError``.
 public func withSimulatedNetwork<R: Sendable>(
-  seed: UInt64, onlyFaults: Set<Int>? = nil, file: StaticString = #fileID, line: UInt = #line,
+  seed: UInt64, onlyFaults: Set<Int>? = nil, firstChoices: Int? = nil, file: StaticString = #fileID,
+  line: UInt = #line,
   _ body: sending @escaping (SimulatedNetwork) async throws -> R
 ) async throws -> R {
   try await TestRun.onThread {
-    let network = try SimulatedNetwork(seed: seed, explores: true, onlyFaults: onlyFaults)
+    let network = try SimulatedNetwork(seed: seed, choiceLimit: firstChoices ?? .max, onlyFaults: onlyFaults)
     return TestRun(network, isStrict: false, file, line) { try await body(network) }
   }
 }

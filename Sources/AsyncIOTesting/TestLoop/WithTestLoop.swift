@@ -23,7 +23,7 @@ public func withTestLoop<R: Sendable>(
   file: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping (EventLoop) async throws -> R
 ) async throws -> R {
   try await TestRun.onThread {
-    let network = try SimulatedNetwork(seed: 0, explores: false, isolated: false)
+    let network = try SimulatedNetwork(seed: 0, choiceLimit: 0, isAlone: true)
     let loop = network.director.loop
     loop.debug = true
     return TestRun(network, isStrict: true, file, line) { try await body(loop) }

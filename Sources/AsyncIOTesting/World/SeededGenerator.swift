@@ -16,22 +16,13 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
   }
 
   /// A number from zero up to, but not including, the bound, which must be above zero.
-  mutating func below(_ bound: Int) -> Int {
+  static func scale(_ bits: UInt64, below bound: Int) -> Int {
     // The high half of the product: nearly even, and cheaper than a division. What it is off by nobody can see.
-    Int(next().multipliedFullWidth(by: UInt64(bound)).high)
+    Int(bits.multipliedFullWidth(by: UInt64(bound)).high)
   }
 
   /// Whether something happens that has the probability.
-  mutating func chance(_ probability: Double) -> Bool {
-    if probability <= 0 { return false }
-    return Double(next() >> 11) * 0x1p-53 < probability
-  }
-
-  /// A number in the range.
-  mutating func within(_ range: ClosedRange<Int64>) -> Int64 {
-    if range.lowerBound == range.upperBound { return range.lowerBound }
-    return range.lowerBound + Int64(below(Int(range.upperBound - range.lowerBound) + 1))
-  }
+  static func strikes(_ bits: UInt64, _ probability: Double) -> Bool { Double(bits >> 11) * 0x1p-53 < probability }
 
   /// Scrambles 64 bits so that each of them depends on all.
   static func mix(_ bits: UInt64) -> UInt64 {

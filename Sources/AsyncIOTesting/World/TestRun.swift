@@ -66,6 +66,8 @@ final class TestRun<R> {
 
   private func cancelAll() {
     for host in hosts where host.isUp {
+      // What stands still could not come to its end.
+      host.goOn()
       for state in host.loop.taskStates { state.task.cancel() }
     }
   }
@@ -79,13 +81,15 @@ final class TestRun<R> {
       if taskCount == wasLeft { break }
       cancelAll()
     }
-    try world.run(through: limit) { !Leftovers(hosts).isAny }
+    try world.run(through: limit) { !Leftovers.exist(on: hosts) }
   }
 
-  private var taskCount: Int { hosts.reduce(0) { $0 + ($1.isUp ? $1.loop.taskStates.count : 0) } }
+  private var taskCount: Int { hosts.reduce(0) { $0 + ($1.isUp ? $1.loop.taskCount : 0) } }
 
   private func end() {
-    network.onEnd?(network.fingerprint, network.faults.happened)
+    network.onEnd?(
+      RunRecord(
+        fingerprint: network.fingerprint, faults: network.faults.happened, choiceCount: world.choices.count))
     for host in hosts { host.end() }
     world.end()
   }

@@ -9,10 +9,8 @@ import HeapModule
 final class World {
   let clock = WorldClock()
   var now: Int64 { clock.now }
-  /// Where choices come from.
-  var generator: SeededGenerator
-  /// Whether choices are drawn. Else everything takes its natural course: in order, whole, at once.
-  let explores: Bool
+  /// What is drawn from the seed. Where nothing is, everything takes its natural course: in order, whole, at once.
+  var choices: Choices
   var trace = Trace()
   private var events = Heap<ScheduledEvent>()
   private var nextSequence: UInt64 = 0
@@ -32,9 +30,9 @@ final class World {
   /// How many turns there were.
   private(set) var turnCount = 0
 
-  init(seed: UInt64, explores: Bool) {
-    generator = SeededGenerator(seed: seed)
-    self.explores = explores
+  /// - Parameter choiceLimit: how many choices are drawn, of the first.
+  init(seed: UInt64, choiceLimit: Int) {
+    choices = Choices(seed: seed, limit: choiceLimit)
   }
 
   // MARK: Machines
@@ -43,29 +41,12 @@ final class World {
 
   func remove(_ machine: Machine) { machines.removeAll { $0 === machine } }
 
-  // MARK: Choices
-
-  /// One of so many, at least one.
-  func choose(_ count: Int) -> Int { count > 1 && explores ? generator.below(count) : 0 }
-
-  /// How much of what could be done is done: all, or some of it.
-  func share(of count: Int) -> Int {
-    guard explores, count > 1, generator.below(4) == 0 else { return count }
-    return 1 + generator.below(count)
-  }
-
-  /// Puts things in any order.
-  func shuffle<Element>(_ things: inout [Element]) {
-    guard explores, things.count > 1 else { return }
-    for last in stride(from: things.count - 1, to: 0, by: -1) { things.swapAt(last, generator.below(last + 1)) }
-  }
-
   // MARK: What will happen
 
   @discardableResult
   func schedule(at time: Int64, _ action: @escaping () -> Void) -> ScheduledEvent {
     let event = ScheduledEvent(
-      time: max(time, now), tieBreak: explores ? generator.next() : 0, sequence: nextSequence, action)
+      time: max(time, now), tieBreak: choices.tieBreak(), sequence: nextSequence, action)
     nextSequence += 1
     events.insert(event)
     return event
@@ -106,11 +87,7 @@ final class World {
   ///
   /// - Returns: false when nothing is to happen up to that time.
   func step(through end: Int64 = .max) throws -> Bool {
-    if let machine = nextReady() {
-      try giveTurn(to: machine)
-      return true
-    }
-    if runDueEvents() { return true }
+    if try doNextOfThisMoment() { return true }
     if !idleCallbacks.isEmpty {
       let callbacks = idleCallbacks
       idleCallbacks.removeAll()
@@ -126,19 +103,39 @@ final class World {
     return true
   }
 
-  private func nextReady() -> Machine? {
-    guard explores else {
-      for offset in 0..<machines.count {
-        let index = (lastTurn + 1 + offset) % machines.count
-        if machines[index].isReady {
-          lastTurn = index
-          return machines[index]
-        }
+  /// Gives a loop its turn, or lets something arrive: whatever comes first of what can happen now. What arrives does so while
+  /// loops are at work, too, and may be told before or after a timer of the same instant.
+  ///
+  /// - Returns: false when there is nothing.
+  private func doNextOfThisMoment() throws -> Bool {
+    let isEventDue = isEventDue
+    guard choices.areDrawn else {
+      if isEventDue {
+        runDueEvent()
+        return true
       }
-      return nil
+      guard let machine = nextInTurn() else { return false }
+      try giveTurn(to: machine)
+      return true
     }
     let ready = machines.filter(\.isReady)
-    return ready.isEmpty ? nil : ready[choose(ready.count)]
+    let count = ready.count + (isEventDue ? 1 : 0)
+    if count == 0 { return false }
+    let chosen = choices.below(count)
+    if chosen < ready.count { try giveTurn(to: ready[chosen]) } else { runDueEvent() }
+    return true
+  }
+
+  /// The next machine that is ready, so that each gets its turn.
+  private func nextInTurn() -> Machine? {
+    for offset in 0..<machines.count {
+      let index = (lastTurn + 1 + offset) % machines.count
+      if machines[index].isReady {
+        lastTurn = index
+        return machines[index]
+      }
+    }
+    return nil
   }
 
   private func giveTurn(to machine: Machine) throws {
@@ -157,13 +154,12 @@ final class World {
     }
   }
 
-  private func runDueEvents() -> Bool {
+  private var isEventDue: Bool {
     dropCancelled()
-    guard let first = events.min, first.time <= now else { return false }
-    events.removeMin()
-    first.run()
-    return true
+    return events.min.map { $0.time <= now } ?? false
   }
+
+  private func runDueEvent() { events.removeMin().run() }
 
   /// Calls back those who wait for that; false when there are none.
   private func tellNothingIsLeft(until next: Int64?) -> Bool {

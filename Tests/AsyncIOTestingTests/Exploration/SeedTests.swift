@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 import AsyncIOTesting
+import SimulationFixtures
 import Testing
 
 @Suite struct SeedTests {
@@ -76,6 +77,37 @@ import Testing
     #expect(orders.count == 6, "\(orders)")
   }
 
+  @Test("What arrives at the very moment of a timer is told before it or after it; timers of one moment stay in order")
+  func timersAndArrivals() async throws {
+    var orders: Set<[String]> = []
+    for seed in 0..<40 as Range<UInt64> {
+      let order = try await withSimulatedNetwork(seed: seed) { network in
+        let (one, other) = (network.host("one"), network.host("other"))
+        network.conditions = LinkConditions(latency: .milliseconds(1))
+        let recorder = ArrivalRecorder()
+        try await other.run { loop in
+          let (transport, _) = try await loop.createDatagramEndpoint({ recorder }, localAddress: ("0.0.0.0", 9))
+          recorder.transport = transport
+        }
+        try await one.run { loop in
+          let (transport, _) = try await loop.createDatagramEndpoint(
+            { ArrivalRecorder() }, remoteAddress: ("other", 9), family: .ipv4)
+          for number in 1...3 {
+            other.loop.callLater(.milliseconds(1)) { recorder.order.append("timer \(number)") }
+          }
+          transport.sendTo("x")
+          try await loop.sleep(for: .seconds(1))
+          transport.close()
+          recorder.transport?.close()
+        }
+        return recorder.order
+      }
+      #expect(order.filter { $0 != "arrival" } == ["timer 1", "timer 2", "timer 3"])
+      orders.insert(order)
+    }
+    #expect(Set(orders.map { $0.firstIndex(of: "arrival") }) == [0, 3], "\(orders)")
+  }
+
   @Test("A lost wake-up that needs an unlucky order is found, and its seed finds it again")
   func lostWakeUp() async throws {
     let error = await #expect(throws: ExplorationError.self) {
@@ -83,35 +115,10 @@ import Testing
     }
     let seed = try #require(error?.seed)
     #expect(error?.error is SimulationError)
-    #expect(error?.description.contains("withSimulatedNetwork(seed: \(seed)) { network in") == true)
+    #expect(error?.description.contains("withSimulatedNetwork(seed: \(seed), ") == true)
     await #expect(throws: SimulationError.self) {
       try await withSimulatedNetwork(seed: seed) { network in try await raceWithLostWakeUp(network) }
     }
-  }
-
-  @Test("Of the faults that had happened only those are left that it takes")
-  func shrinking() async throws {
-    let error = await #expect(throws: ExplorationError.self) {
-      try await explore(seeds: 0..<50) { network in
-        network.faultRates = FaultRates(failedLookUps: 0.3)
-        _ = network.host("server")
-        let failures = try await network.host("client").run { loop in
-          var failures = 0
-          for _ in 0..<40 {
-            do { _ = try await loop.getaddrinfo(host: "server") } catch { failures += 1 }
-          }
-          return failures
-        }
-        if failures >= 3 { throw TooMany() }
-      }
-    }
-    #expect(error?.seed == 0)
-    #expect(error?.error is TooMany)
-    #expect(error?.faults.count == 3)
-    #expect((error?.faultCount ?? 0) > 3)
-    let text = error?.description ?? ""
-    #expect(text.contains("It takes 3 of the"))
-    #expect(text.contains("onlyFaults: [\(error?.faults.map(String.init).joined(separator: ", ") ?? "")]"))
   }
 
   @Test("An exploration without a failure has the same fingerprint each time")
@@ -128,33 +135,12 @@ import Testing
     }
     #expect(try await run() == run())
   }
-
-  private struct TooMany: Error {}
 }
 
-/// Two programs that meet by way of a flag and a wake-up, of which the flag is looked at too early.
-private func raceWithLostWakeUp(_ network: SimulatedNetwork) async throws {
-  let (server, client) = (network.host("server"), network.host("client"))
-  var isThere = false
-  var wakeUp: (() -> Void)?
-  try await server.run { loop in
-    let server = try await loop.startServer(port: 7) { reader, _ in
-      _ = try await reader.readExactly(1)
-      isThere = true
-      wakeUp?()
-    }
-    loop.createTask { try await server.serveForever() }
-  }
-  try await client.run { loop in
-    let (_, writer) = try await loop.openConnection(host: "server", port: 7)
-    defer { writer.close() }
-    try await writer.send("x")
-    if !isThere {
-      // The mistake: what is sent may arrive while this sleeps.
-      try await loop.sleep(for: .microseconds(100))
-      let future = Future<Void>(loop)
-      wakeUp = { try? future.setResult(()) }
-      try await future.value
-    }
-  }
+/// Notes what arrives.
+private final class ArrivalRecorder: DatagramProtocol {
+  var order: [String] = []
+  var transport: DatagramTransport?
+
+  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) { order.append("arrival") }
 }

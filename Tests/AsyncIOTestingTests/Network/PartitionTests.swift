@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 import AsyncIOTesting
+import SimulationFixtures
 import Testing
 
 @Suite struct PartitionTests {
@@ -103,10 +104,11 @@ import Testing
   }
 
   @Test(
-    "Who waits for room at a host that has crashed hears of it after a quarter of an hour, or when that is up again")
-  func blockedByCrash() async throws {
-    for restarts in [true, false] {
-      try await withSimulatedNetwork(seed: 1) { network in
+    "Who waits for room at a host that has crashed hears of it after a quarter of an hour, or when that is up again",
+    arguments: [true, false])
+  func blockedByCrash(restarts: Bool) async throws {
+    for seed in 0..<20 as Range<UInt64> {
+      try await withSimulatedNetwork(seed: seed) { network in
         let (server, client) = (network.host("server"), network.host("client"))
         for host in network.hosts { host.socketBufferSize = 10_000 }
         server.start { loop in
@@ -197,6 +199,26 @@ import Testing
       }
       try await network.loop.waitAllTasksBlocked()
       #expect(server.reportedErrors.count == 1)
+    }
+  }
+
+  @Test("A reset that comes by itself is told at the other end too, although that only reads")
+  func resetByChance() async throws {
+    try await withSimulatedNetwork(seed: 1) { network in
+      let (server, client) = (network.host("server"), network.host("client"))
+      let peers = try server.loop.servePeers(host: "0.0.0.0", port: 7) { peer in
+        await expectIOError(.connectionReset) { _ = try await peer.receive() }
+      }
+      try await client.run { loop in
+        let peer = try await loop.connectPeer(host: "server", port: 7)
+        try await loop.sleep(for: .seconds(1))
+        network.faultRates = FaultRates(resets: 1)
+        await expectIOError(.connectionReset) { try await peer.send("x") }
+        network.faultRates = .none
+        try await loop.sleep(for: .seconds(1))
+        peer.close()
+      }
+      try await server.run { _ in try await peers.finish() }
     }
   }
 

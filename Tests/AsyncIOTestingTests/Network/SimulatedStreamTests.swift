@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncIO
 import AsyncIOTesting
+import SimulationFixtures
 import Testing
 
 @Suite struct SimulatedStreamTests {

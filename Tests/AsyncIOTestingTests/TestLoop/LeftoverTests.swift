@@ -82,4 +82,27 @@ import Testing
   private struct Own: Error {}
 }
 
-private final class Silent: StreamProtocol {}
+private final class Silent: StreamProtocol {
+
+  @Test("A timer on a host that comes up by itself is given the time for that; one that is set anew for ever is not")
+  func timersOfHosts() async throws {
+    let fired = try await withSimulatedNetwork(seed: 1) { network in
+      let fired = Fired()
+      try await network.host("host").run { loop in loop.callLater(.seconds(60)) { fired.isSo = true } }
+      return fired
+    }
+    #expect(fired.isSo)
+    let error = await #expect(throws: SimulationError.self) {
+      try await withSimulatedNetwork(seed: 1) { network in
+        try await network.host("host").run { loop in
+          func again() { loop.callLater(.seconds(60)) { again() } }
+          again()
+        }
+      }
+    }
+    #expect(error?.code == .leftovers)
+  }
+
+  /// Looked at when the network is over.
+  private final class Fired: @unchecked Sendable { var isSo = false }
+}

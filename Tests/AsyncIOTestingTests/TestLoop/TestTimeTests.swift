@@ -63,6 +63,20 @@ import Testing
     }
   }
 
+  @Test("A connection that was made leaves nothing behind that is still to happen")
+  func idleAfterConnecting() async throws {
+    try await withTestLoop { loop in
+      let server = try await loop.startServer(host: "localhost", port: 80) { _, _ in }
+      let (reader, writer) = try await loop.openConnection(host: "localhost", port: 80)
+      _ = try await reader.read()
+      writer.close()
+      server.close()
+      let begin = loop.time
+      #expect(try await loop.runUntilIdle())
+      #expect(begin.duration(to: loop.time) == .zero)
+    }
+  }
+
   @Test("Work for an executor is done between callbacks, while no time passes")
   func executor() async throws {
     try await withTestLoop { loop in
@@ -89,6 +103,28 @@ import Testing
       }
       // Unless the machine is so busy that a thread does not come for a second, which it may be once or twice.
       #expect(begin.duration(to: loop.time) < .seconds(10))
+    }
+  }
+
+  @Test("Of several threads each is waited for, also when another one has answered")
+  func otherThreads() async throws {
+    try await withTestLoop { loop in
+      let tasks = [0, 0.05].map { delay in
+        loop.createTask {
+          try await loop.withTimeout(.seconds(1)) {
+            await withCheckedContinuation { answer in
+              Thread.detachNewThread {
+                Thread.sleep(forTimeInterval: delay)
+                answer.resume(returning: 42)
+              }
+            }
+          }
+        }
+      }
+      for task in tasks {
+        let value = try await task.value
+        #expect(value == 42)
+      }
     }
   }
 
