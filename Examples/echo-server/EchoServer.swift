@@ -39,37 +39,40 @@ struct EchoServer: ParsableCommand {
   }
 
   func run() throws {
-    for _ in 1..<max(1, loops) { Thread { serveOrExit() }.start() }
+    for _ in 1..<max(1, loops) {
+      Thread {
+        do { try runLoop() } catch { EchoServer.exit(withError: error) }
+      }.start()
+    }
     // The first loop has the main thread, and with it the signals that end the program. The others end with the process.
-    try serve()
+    try runLoop()
   }
 
-  private func serveDatagrams(_ loop: EventLoop) async throws {
+  private func runLoop() throws {
+    try EventLoop.run { loop in
+      try await serve(loop) { address in
+        print("listening on \(address)")
+        fflush(nil)
+      }
+    }
+  }
+
+  /// Serves until the task is cancelled.
+  func serve(_ loop: EventLoop, whenListening listensOn: (SocketAddress) -> Void) async throws {
+    if udp { return try await serveDatagrams(loop, listensOn) }
+    let server = try await makeServer(loop)
+    for socket in server.sockets {
+      if let address = socket.localAddress { listensOn(address) }
+    }
+    try await server.serveForever()
+  }
+
+  private func serveDatagrams(_ loop: EventLoop, _ listensOn: (SocketAddress) -> Void) async throws {
     let (transport, _) = try await loop.createDatagramEndpoint(
       DatagramEchoProtocol.init, localAddress: (host, port), reusePort: loops > 1)
     defer { transport.close() }
-    if let address = transport.localAddress { print("listening on \(address)") }
-    fflush(nil)
+    if let address = transport.localAddress { listensOn(address) }
     try await Future<Void>(loop).value
-  }
-
-  private func serveOrExit() {
-    do { try serve() } catch { EchoServer.exit(withError: error) }
-  }
-
-  private func serve() throws {
-    try EventLoop.run { loop in
-      if udp {
-        try await serveDatagrams(loop)
-        return
-      }
-      let server = try await makeServer(loop)
-      for socket in server.sockets {
-        if let address = socket.localAddress { print("listening on \(address)") }
-      }
-      fflush(nil)
-      try await server.serveForever()
-    }
   }
 
   private func makeServer(_ loop: EventLoop) async throws -> Server {
@@ -87,30 +90,4 @@ struct EchoServer: ParsableCommand {
       return try await loop.startServer(host: host, port: port, backlog: 1024, reusePort: shared, tls: tls, echo)
     }
   }
-}
-
-/// Sends each piece back from the callback that delivers it.
-final class EchoProtocol: StreamProtocol {
-  private var transport: StreamTransport?
-
-  func connectionMade(_ transport: StreamTransport) { self.transport = transport }
-  func dataReceived(_ data: Span<UInt8>) { transport?.write(data) }
-  func connectionLost(_ error: (any Error)?) { transport = nil }
-
-  // A peer that sends without reading is not read from until it reads.
-  func pauseWriting() { transport?.pauseReading() }
-  func resumeWriting() { transport?.resumeReading() }
-}
-
-/// Sends each datagram back to where it came from.
-final class DatagramEchoProtocol: DatagramProtocol {
-  private var transport: DatagramTransport?
-
-  func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
-  func datagramReceived(_ data: Span<UInt8>, from sender: SocketAddress) { transport?.sendTo(data, sender) }
-}
-
-/// Sends each piece back from a loop that reads and writes.
-func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-  for try await chunk in reader { try await writer.send(chunk) }
 }
