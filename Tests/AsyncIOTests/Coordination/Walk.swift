@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import struct AsyncIOTesting.SeededGenerator
 import Foundation
 import Testing
 
@@ -39,7 +40,7 @@ final class Walk<Value: Equatable> {
 
   let loop: EventLoop
   let seed: UInt64
-  var random: SeededRandom
+  var random: SeededGenerator
   private(set) var calls: [Call] = []
   private(set) var number = 0
   /// What the loop has still to do, as the model has it: calls to begin, woken tasks to go on.
@@ -51,7 +52,7 @@ final class Walk<Value: Equatable> {
   init(_ loop: EventLoop, _ seed: UInt64) {
     self.loop = loop
     self.seed = seed
-    random = SeededRandom(seed)
+    random = SeededGenerator(seed: seed)
   }
 
   func chance(of one: Int) -> Bool { Int.random(in: 0..<one, using: &random) == 0 }

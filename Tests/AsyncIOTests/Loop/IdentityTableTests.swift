@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import struct AsyncIOTesting.SeededGenerator
 import Testing
 
 @testable import AsyncIO
@@ -6,7 +7,7 @@ import Testing
 @Suite struct IdentityTableTests {
   @Test("it holds what a dictionary does, through growth, collisions and gaps", arguments: [1, 2, 3] as [UInt64])
   func likeADictionary(seed: UInt64) {
-    var random = SeededRandom(seed)
+    var random = SeededGenerator(seed: seed)
     var table = IdentityTable<Int>()
     var model: [UInt: Int] = [:]
     // Addresses as an allocator hands them out, close to one another, few enough to meet again.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import struct AsyncIOTesting.SeededGenerator
 import SystemPackage
 import Testing
 
@@ -14,14 +15,14 @@ struct FlowControlWalkTests {
     var size: () -> Int
     var limits: () -> (low: Int, high: Int)
     /// Makes the next call of the kernel fail, now and then.
-    var disturb: (inout SeededRandom) -> Void
+    var disturb: (inout SeededGenerator) -> Void
     /// Takes what has arrived at the other end.
     var drain: () throws -> Void = {}
   }
 
   /// The protocol's side: what it was told, held against the rules.
   private final class Walk {
-    var random: SeededRandom
+    var random: SeededGenerator
     var subject: Subject?
     private(set) var isPaused = false
     private(set) var signals = 0
@@ -29,7 +30,7 @@ struct FlowControlWalkTests {
     private var isInsidePause = false
     private var depth = 0
 
-    init(_ seed: UInt64) { random = SeededRandom(seed) }
+    init(_ seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     func pause() {
       guard let subject else { return }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import struct AsyncIOTesting.SeededGenerator
 import SystemPackage
 import Testing
 
@@ -14,7 +15,7 @@ struct SettlingTests {
     _ steps: [(name: String, act: () throws -> Void)],
     rarely: [(name: String, act: () throws -> Void)]
   ) async throws {
-    var random = SeededRandom(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<60 where !transport.state.hasEnded {
       var name = "a turn of the loop"
       switch Int.random(in: 0..<40, using: &random) {

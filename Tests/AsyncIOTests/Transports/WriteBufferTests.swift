@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import struct AsyncIOTesting.SeededGenerator
 import Testing
 
 @testable import AsyncIO
@@ -26,7 +27,7 @@ struct WriteBufferTests {
 
   @Test("random operations against an array", arguments: 0..<12 as Range<UInt64>)
   func randomOperations(seed: UInt64) throws {
-    var random = SeededRandom(seed)
+    var random = SeededGenerator(seed: seed)
     let source = pattern(40_000)
     var buffer = WriteBuffer()
     var marks = WaterMarks()
