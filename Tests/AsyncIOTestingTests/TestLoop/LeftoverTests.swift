@@ -79,16 +79,13 @@ import Testing
     }
   }
 
-  private struct Own: Error {}
-}
-
-private final class Silent: StreamProtocol {
-
   @Test("A timer on a host that comes up by itself is given the time for that; one that is set anew for ever is not")
   func timersOfHosts() async throws {
     let fired = try await withSimulatedNetwork(seed: 1) { network in
       let fired = Fired()
-      try await network.host("host").run { loop in loop.callLater(.seconds(60)) { fired.isSo = true } }
+      try await network.host("host").run { loop in
+        _ = loop.callLater(.seconds(60)) { fired.isSo = true }
+      }
       return fired
     }
     #expect(fired.isSo)
@@ -103,6 +100,10 @@ private final class Silent: StreamProtocol {
     #expect(error?.code == .leftovers)
   }
 
+  private struct Own: Error {}
+
   /// Looked at when the network is over.
   private final class Fired: @unchecked Sendable { var isSo = false }
 }
+
+private final class Silent: StreamProtocol {}
