@@ -4,7 +4,8 @@ public import AsyncIO
 /// A network in memory: hosts, each with a loop, and the ways between them.
 ///
 /// Servers, clients, streams, TLS and datagrams run in it as they are. What happens in which order, how long it takes and what
-/// goes wrong is drawn from a seed: the same seed gives the same run. Get one from ``withSimulatedNetwork(seed:onlyFaults:file:line:_:)``.
+/// goes wrong is drawn from a seed: the same seed gives the same run. Get one from
+/// ``withSimulatedNetwork(seed:onlyFaults:firstChoices:file:line:_:)``.
 ///
 /// It belongs to the thread of its run.
 public final class SimulatedNetwork {
