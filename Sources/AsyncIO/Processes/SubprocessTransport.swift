@@ -53,11 +53,11 @@ public final class SubprocessTransport: BaseTransport {
   private func startPipe(_ number: Int32, _ descriptor: FileDescriptor) {
     let link = ChildPipe(self, number)
     if number == 0 {
-      let pipe = WritePipeTransport(loop, OwnedDescriptor(descriptor))
+      let pipe = WritePipeTransport(loop, OwnedDescriptor(descriptor, loop.kernel))
       pipes[number] = pipe
       pipe.start(link)
     } else {
-      let pipe = ReadPipeTransport(loop, OwnedDescriptor(descriptor))
+      let pipe = ReadPipeTransport(loop, OwnedDescriptor(descriptor, loop.kernel))
       pipes[number] = pipe
       pipe.start(link)
     }

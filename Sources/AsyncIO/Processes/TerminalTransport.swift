@@ -27,8 +27,8 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
     self.loop = loop
     master = reading
     keeper = keeping
-    reader = ReadPipeTransport(loop, OwnedDescriptor(reading, .characterDevice))
-    writer = WritePipeTransport(loop, OwnedDescriptor(writing, .characterDevice))
+    reader = ReadPipeTransport(loop, OwnedDescriptor(reading, loop.kernel, .characterDevice))
+    writer = WritePipeTransport(loop, OwnedDescriptor(writing, loop.kernel, .characterDevice))
   }
 
   func start(_ receiver: any TerminalProtocol) {

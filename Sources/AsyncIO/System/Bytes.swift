@@ -2,7 +2,9 @@
 
 extension [UInt8] {
   /// Lends the array's bytes to be changed. What a ``BufferedProtocol`` needs for a buffer that it keeps in an array.
-  public mutating func withMutableSpan<R>(_ body: (inout MutableSpan<UInt8>) throws -> R) rethrows -> R {
+  public mutating func withMutableSpan<R, E: Error>(
+    _ body: (inout MutableSpan<UInt8>) throws(E) -> R
+  ) throws(E) -> R {
     var span = mutableSpan
     return try body(&span)
   }

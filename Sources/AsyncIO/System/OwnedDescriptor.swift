@@ -6,6 +6,8 @@ struct OwnedDescriptor {
   /// What is read, written and watched, non-blocking.
   let descriptor: FileDescriptor
   let kind: FileKind
+  /// Kept here rather than asked of the loop: one step away from who uses it, it is borrowed without a reference of its own.
+  let kernel: any Kernel
   /// The socket, where it is one that was handed over as such; that closes it.
   let socket: Socket?
   /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
@@ -16,17 +18,18 @@ struct OwnedDescriptor {
   private let original: FileDescriptor?
 
   /// A socket that was handed over.
-  init(_ socket: Socket, remoteAddress: SocketAddress?) {
-    (descriptor, kind, self.socket) = (socket.descriptor, .socket, socket)
+  init(_ socket: Socket, _ kernel: any Kernel, remoteAddress: SocketAddress?) {
+    (descriptor, kind, self.kernel, self.socket) = (socket.descriptor, .socket, kernel, socket)
     self.remoteAddress = remoteAddress
     (isBorrowed, original) = (false, nil)
   }
 
   /// A pipe, or what works like one.
   init(
-    _ descriptor: FileDescriptor, _ kind: FileKind = .pipe, isBorrowed: Bool = false, original: FileDescriptor? = nil
+    _ descriptor: FileDescriptor, _ kernel: any Kernel, _ kind: FileKind = .pipe, isBorrowed: Bool = false,
+    original: FileDescriptor? = nil
   ) {
-    (self.descriptor, self.kind, socket, remoteAddress) = (descriptor, kind, nil, nil)
+    (self.descriptor, self.kind, self.kernel, socket, remoteAddress) = (descriptor, kind, kernel, nil, nil)
     (self.isBorrowed, self.original) = (isBorrowed, original)
   }
 
@@ -37,7 +40,7 @@ struct OwnedDescriptor {
   var name: String { remoteAddress?.description ?? "\(kind == .pipe ? "pipe" : "descriptor") \(known.rawValue)" }
 
   /// Closes it, in the mode in which it came.
-  func close(_ kernel: any Kernel) {
+  func close() {
     if let socket { return socket.closeDescriptor() }
     if isBorrowed { BorrowedBlockingMode.giveBack(descriptor, kernel) }
     // The numbers are free whatever the answer is, and there is nobody to tell.
@@ -51,12 +54,18 @@ struct OwnedDescriptor {
   var calls: (send: String, receive: String) { socket == nil ? ("write", "read") : ("send", "recv") }
 
   @inline(__always)
-  func send(_ kernel: any Kernel, _ bytes: Span<UInt8>) throws(Errno) -> Int {
+  func receive(into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+    // A socket is told not to wait: its mode may be another's business.
+    kind == .socket ? try kernel.receive(descriptor, into: &buffer) : try kernel.read(descriptor, into: &buffer)
+  }
+
+  @inline(__always)
+  func send(_ bytes: Span<UInt8>) throws(Errno) -> Int {
     kind == .socket ? try kernel.send(descriptor, bytes) : try kernel.write(descriptor, bytes)
   }
 
   /// Sends chunks, but for the first `skipping` bytes.
-  func send(_ kernel: any Kernel, gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
+  func send(gathering chunks: [[UInt8]], skipping: Int) throws(Errno) -> Int {
     kind == .socket
       ? try kernel.send(descriptor, gathering: chunks, skipping: skipping)
       : try kernel.write(descriptor, gathering: chunks, skipping: skipping)

@@ -4,7 +4,7 @@
 ///
 /// A loop makes one read at a time and hands its bytes out before the next one, so that nobody can see them change.
 @safe
-final class ReadBuffer {
+struct ReadBuffer: ~Copyable {
   /// Ours from `init` to `deinit`.
   private let bytes: UnsafeMutableBufferPointer<UInt8>
 

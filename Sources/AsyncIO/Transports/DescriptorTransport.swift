@@ -147,7 +147,7 @@ public class DescriptorTransport: BaseTransport {
     cancelTimer()
     // Asked for afterwards too.
     _ = findLocalAddress()
-    own.close(loop.kernel)
+    own.close()
   }
 
   final func findLocalAddress() -> SocketAddress? {
@@ -308,14 +308,7 @@ extension ByteReceiving {
 
   @inline(__always)
   private func receive(for receiver: (any BufferedProtocol)?) {
-    switch fill(
-      receiver,
-      { (target) throws(Errno) in
-        // A socket is told not to wait: its mode may be another's business.
-        own.kind == .socket
-          ? try loop.kernel.receive(own.descriptor, into: &target) : try loop.kernel.read(own.descriptor, into: &target)
-      })
-    {
+    switch fill(receiver, { (target) throws(Errno) in try own.receive(into: &target) }) {
     case .success(0): perform(state.peerEnded())
     case .success(let count): handOver(count, to: receiver)
     case .failure(.wouldBlock): perform(state.foundNothing())

@@ -5,7 +5,7 @@ final class TransportMemory {
   /// Where arriving bytes land on their way to a protocol, one read at a time.
   let readBuffer = ReadBuffer(capacity: EventLoop.readLimit)
   /// Where bytes land that nobody will look at.
-  lazy var discardedBytes = ReadBuffer(capacity: TLSStage.recordLimit)
+  lazy var discardedBytes = [UInt8](repeating: 0, count: TLSStage.recordLimit)
   /// Encrypted bytes on their way to the kernel, and plaintext on its way to be encrypted; empty between uses.
   var outgoingCiphertext: [UInt8] = []
   var gatheredPlaintext: [UInt8] = []

@@ -199,7 +199,7 @@ extension StreamTransport {
   func discard(_ stage: TLSStage) {
     do throws(TLSError) {
       // Not where a protocol may be looking at what it was given.
-      let step = try memory.discardedBytes.fill { (target) throws(TLSError) in
+      let step = try memory.discardedBytes.withMutableSpan { (target) throws(TLSError) in
         try stage.engine.decrypt(from: stage.wire, into: &target)
       }
       perform(state.decrypted(step.next, stage.wire.takeReport(), hasUnsentBytes: hasUnsentBytes))

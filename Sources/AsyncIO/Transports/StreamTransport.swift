@@ -22,7 +22,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   init(
     _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((DescriptorTransport) -> Void)? = nil
   ) {
-    super.init(loop, OwnedDescriptor(socket, remoteAddress: remoteAddress), onEnd: onEnd)
+    super.init(loop, OwnedDescriptor(socket, loop.kernel, remoteAddress: remoteAddress), onEnd: onEnd)
   }
 
   /// Ties the protocol to the transport; with TLS it is told of that after the handshake.
@@ -164,9 +164,14 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     settle()
   }
 
-  /// After `writeEOF`, and into a file that is being sent, bytes are an error of the program.
+  @inline(__always)
   override func accepts(_ method: StaticString) -> Bool {
-    if state.acceptsWrites, !isSendingFile { return true }
+    state.acceptsWrites && !isSendingFile || refuses(method)
+  }
+
+  /// After `writeEOF`, and into a file that is being sent, bytes are an error of the program.
+  @inline(never)
+  private func refuses(_ method: StaticString) -> Bool {
     require(!isSendingFile || state.isClosing, "StreamTransport.\(method): called while a file is being sent")
     require(state.isClosing, "StreamTransport.\(method): called after writeEOF()")
     return false
@@ -183,28 +188,22 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override func perform(_ action: TransportState.Action, _ error: (any Error)? = nil) {
     switch action {
-    case .begin:
-      begin()
+    case .begin: begin()
     case .shutDownWriting:
       // A peer that is gone already is noticed by reading.
       try? loop.kernel.shutdownWrite(own.descriptor)
-    case .sendCloseNotify:
-      sendCloseNotify()
-    case .limitClose:
-      limitClose()
-    case .forgetReceiver:
-      setReceiver(receiver)
+    case .sendCloseNotify: sendCloseNotify()
+    case .limitClose: limitClose()
+    case .forgetReceiver: setReceiver(receiver)
     case .deliverRest:
       brokenSending = error
       discardUnsent()
       if let error { writeWaiter.take()?.resume(.failure(error)) }
       scheduleTurn()
-    case .failHandshake:
-      handshakeBroke(error)
+    case .failHandshake: handshakeBroke(error)
     case .refuseFlood:
       end(IOError(.connectionAbort, "TLS shutdown", "\(name) (the peer went on sending after the close)"))
-    case .endWell:
-      perform(.end)
+    case .endWell: perform(.end)
     case .end:
       let error = error ?? brokenSending ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", name))
@@ -224,7 +223,12 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
 extension StreamTransport: ByteReceiving {
   @inline(__always)
-  func deliver(_ bytes: Span<UInt8>) throws { try taker?.dataReceived(bytes) }
+  func deliver(_ bytes: Span<UInt8>) throws {
+    // Moved out and back rather than referred to twice. Where it is replaced meanwhile, another has taken its place.
+    guard let taker = taker.take() else { return }
+    defer { if self.taker == nil, !state.dropsInput { self.taker = taker } }
+    try taker.dataReceived(bytes)
+  }
 
   /// After a send that failed, that was the reason.
   func receivingFailed(_ error: IOError) { end(brokenSending ?? error) }

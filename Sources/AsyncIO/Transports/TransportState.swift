@@ -122,10 +122,34 @@ struct TransportState: Equatable {
   }
 
   /// For the other half of this type alone, in `TransportState+TLS`.
-  var phase: Phase
+  var phase: Phase { didSet { noteWhatHolds() } }
+  // What each read and each write asks. The phase changes far less often, and so it is worked out then.
+  /// Whether the poller has to tell of what arrives. After a failure nobody has to wait for more: what can arrive is there.
+  private(set) var wantsInput = false
+  /// Whether the kernel may take bytes yet.
+  private(set) var canSend = true
+  /// Whether bytes that are written now will be sent. Also while a close waits for earlier ones: what stands above the
+  /// transport may have a queue of its own.
+  private(set) var acceptsWrites = true
+  /// Whether it was closed, by either side, or is about to end.
+  private(set) var isClosing = false
 
   /// - Parameter reads: whether there is anything to be read, ever.
   init(reads: Bool = true) { phase = .starting(reads ? .reading : .ended, .plain) }
+
+  private mutating func noteWhatHolds() {
+    wantsInput = reader != nil && !hasFailedSending
+    canSend = !hasFailedSending && !hasEnded
+    (acceptsWrites, isClosing) =
+      switch phase {
+      case .starting(_, .plain), .starting(_, .secured), .open(_, .plain), .open(_, .secured): (true, false)
+      case .starting, .open: (false, false)
+      case .handshaking: (true, false)
+      case .flushing(let accepts, _): (accepts, true)
+      case .finishing: (true, true)
+      case .sendingFailed, .awaitingPeer, .parting, .ended: (false, true)
+      }
+  }
 
   // MARK: What holds now
 
@@ -148,9 +172,6 @@ struct TransportState: Equatable {
     }
   }
 
-  /// Whether the poller has to tell of what arrives. After a failure nobody has to wait for more: what can arrive is there.
-  var wantsInput: Bool { reader != nil && !hasFailedSending }
-
   /// Whether the program wants data, and some may come.
   var isReading: Bool {
     switch phase {
@@ -165,27 +186,6 @@ struct TransportState: Equatable {
   var isHandshaking: Bool { if case .handshaking = phase { true } else { false } }
   /// Whether all that is missing is that the program takes what has arrived.
   var hasFailedSending: Bool { if case .sendingFailed = phase { true } else { false } }
-  /// Whether the kernel may take bytes yet.
-  var canSend: Bool { !hasFailedSending && !hasEnded }
-
-  /// Whether it was closed, by either side, or is about to end.
-  var isClosing: Bool {
-    switch phase {
-    case .starting, .handshaking, .open: false
-    case .sendingFailed, .flushing, .finishing, .awaitingPeer, .parting, .ended: true
-    }
-  }
-
-  /// Whether bytes that are written now will be sent. Also while a close waits for earlier ones: what stands above the
-  /// transport may have a queue of its own.
-  var acceptsWrites: Bool {
-    switch phase {
-    case .starting(_, .plain), .starting(_, .secured), .open(_, .plain), .open(_, .secured): true
-    case .flushing(let accepts, _): accepts
-    case .handshaking, .finishing: true
-    case .starting, .open, .sendingFailed, .awaitingPeer, .parting, .ended: false
-    }
-  }
 
   /// Whether a handshake may begin on the open connection.
   var mayBeSecured: Bool {

@@ -79,15 +79,17 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
     var sent = 0
     // What is buffered goes first.
     if backlog == nil {
-      do throws(Errno) {
-        sent = try own.send(loop.kernel, bytes)
-      } catch {
+      do throws(Errno) { sent = try own.send(bytes) } catch {
         if failed(error) { return settle() }
       }
     }
-    // Nothing has changed.
-    if sent == bytes.count { return }
-    keep(bytes.extracting(sent...))
+    // Else nothing has changed.
+    if sent < bytes.count { sendLater(bytes.extracting(sent...)) }
+  }
+
+  @inline(never)
+  private final func sendLater(_ bytes: Span<UInt8>) {
+    keep(bytes)
     settle()
     tellFlow()
   }
@@ -95,7 +97,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   final func send(_ lines: [[UInt8]]) {
     var sent = 0
     if backlog == nil {
-      do throws(Errno) { sent = try own.send(loop.kernel, gathering: lines, skipping: 0) } catch {
+      do throws(Errno) { sent = try own.send(gathering: lines, skipping: 0) } catch {
         if failed(error) { return settle() }
       }
     }
@@ -107,7 +109,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   override func flush() {
     guard let backlog else { return }
     do throws(Errno) {
-      dropKept(try own.send(loop.kernel, gathering: backlog.bytes.front, skipping: backlog.bytes.firstOffset))
+      dropKept(try own.send(gathering: backlog.bytes.front, skipping: backlog.bytes.firstOffset))
     } catch {
       _ = failed(error)
       return
@@ -118,6 +120,7 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
   }
 
   /// Whether a call that failed is the end of all sending.
+  @inline(never)
   private final func failed(_ error: Errno) -> Bool {
     if error == .wouldBlock { return false }
     sendingFailed(sendError(error))

@@ -205,11 +205,11 @@ struct PipeConnectingTests {
       kernel.enrol(writing)
       for descriptor in [reading, writing] { try LinuxKernel.shared.setNonBlocking(descriptor, true) }
       var ended: [String] = []
-      let reader = ReadPipeTransport(loop, OwnedDescriptor(reading)) { _ in
+      let reader = ReadPipeTransport(loop, OwnedDescriptor(reading, loop.kernel)) { _ in
         #expect(!kernel.openDescriptors.contains(reading.rawValue))
         ended.append("read")
       }
-      let writer = WritePipeTransport(loop, OwnedDescriptor(writing)) { _ in
+      let writer = WritePipeTransport(loop, OwnedDescriptor(writing, loop.kernel)) { _ in
         #expect(!kernel.openDescriptors.contains(writing.rawValue))
         ended.append("write")
       }

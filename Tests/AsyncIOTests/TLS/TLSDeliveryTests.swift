@@ -16,6 +16,35 @@ import Testing
     return (recorder, peer)
   }
 
+  @Test(
+    "a handshake that begins in dataReceived, and needs no more than what is there, is done at once"
+  )
+  func handshakeInsideDelivery() throws {
+    try runLoop { loop, kernel in
+      let (near, far) = try await PairKind.tcp.make(loop, kernel)
+      let (recorder, peer) = (Recorder(), Peer(far))
+      var order: [String] = []
+      recorder.onData = { bytes in
+        order.append(String(decoding: bytes, as: UTF8.self))
+        guard order.count == 1 else { return }
+        loop.createTask(eager: true) {
+          try await loop.startTLS(
+            recorder.transport, recorder, ServerTLS(PlainTLS(piece: 5)), received: octets("inner"))
+        }
+        order.append("begun")
+      }
+      _ = try await loop.createConnection({ recorder }, socket: near)
+      try peer.send("outer")
+      try await loop.until { order.count == 3 }
+      #expect(order == ["outer", "inner", "begun"])
+      try peer.send("later")
+      try await loop.until { order.last == "later" }
+      recorder.transport.abort()
+      try await loop.until { recorder.isLost }
+      peer.close()
+    }
+  }
+
   @Test("a failure that was received together with data waits behind the pause that the data brought")
   func failureBehindPause() throws {
     try runLoop { loop, kernel in

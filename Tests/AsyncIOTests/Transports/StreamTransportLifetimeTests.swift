@@ -72,6 +72,57 @@ struct StreamTransportLifetimeTests {
     }
   }
 
+  @Test(
+    "a protocol that has itself replaced lives to the end of the call", arguments: PairKind.allCases)
+  func replacedInsideCall(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let heir = Recorder()
+      let (near, far) = try await kind.make(loop, kernel)
+      let (watched, peer) = (Watched(), Peer(far))
+      var livedOn = false
+      func connect() async throws -> StreamTransport {
+        let first = Recorder()
+        watched.add(first, "protocol")
+        first.onData = { [unowned first] _ in
+          let transport = first.transport
+          first.forgetTransport()
+          transport.setProtocol(heir)
+          livedOn = !watched.living.isEmpty
+        }
+        return try await loop.connectAcceptedSocket({ first }, socket: near).transport
+      }
+      let transport = try await connect()
+      try peer.send("1")
+      try await loop.until { livedOn }
+      #expect(watched.living == [], "nobody else has it")
+      try peer.send("2")
+      try await loop.until { heir.text == "2" }
+      transport.abort()
+      try await loop.until { heir.isLost }
+      peer.close()
+    }
+  }
+
+  @Test(
+    "a protocol that closes while bytes wait is given nothing more",
+    arguments: PairKind.allCases)
+  func closedInsideCall(_ kind: PairKind) throws {
+    try runLoop { loop, kernel in
+      let (recorder, peer) = try await kind.transport(loop, kernel)
+      recorder.onData = { _ in
+        kernel.inject(.wouldBlock, into: .send, times: 3)
+        recorder.transport.write("rest")
+        recorder.transport.close()
+        try peer.send("2")
+      }
+      try peer.send("1")
+      try await loop.until { recorder.isLost }
+      #expect(recorder.calls == [.made, .data, .lost(nil)] && recorder.text == "1")
+      #expect(try await peer.receive(4, on: loop) == octets("rest"))
+      peer.close()
+    }
+  }
+
   @Test("A protocol may call its transport from its deinit", arguments: PairKind.allCases)
   func callsFromDeinit(_ kind: PairKind) throws {
     try runLoop { loop, kernel in

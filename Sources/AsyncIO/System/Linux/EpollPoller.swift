@@ -81,14 +81,17 @@
         // A signal ends the wait early. The loop looks at its queues and comes back.
         return
       }
-      for index in 0..<count {
-        let data = unsafe events[index].data.u64
-        let generation = UInt32(data >> 32)
-        if generation == EpollPoller.wakeGeneration { continue }
-        ready.append(
-          PollEvent(
-            descriptor: Int32(bitPattern: UInt32(truncatingIfNeeded: data)), generation: generation,
-            ready: Interest(epollEvents: unsafe events[index].events)))
+      // All at once: the array need not ask for each event whether it is ours alone and has room.
+      ready.append(addingCapacity: count) { ready in
+        for index in 0..<count {
+          let data = unsafe events[index].data.u64
+          let generation = UInt32(data >> 32)
+          if generation == EpollPoller.wakeGeneration { continue }
+          ready.append(
+            PollEvent(
+              descriptor: Int32(bitPattern: UInt32(truncatingIfNeeded: data)), generation: generation,
+              ready: Interest(epollEvents: unsafe events[index].events)))
+        }
       }
     }
 
@@ -137,6 +140,11 @@
     }
 
     fileprivate init(epollEvents: UInt32) {
+      // As a rule it is this and nothing else.
+      if epollEvents == EPOLLIN.rawValue {
+        self = .read
+        return
+      }
       self = []
       if epollEvents & ~EPOLLOUT.rawValue != 0 { insert(.read) }
       if epollEvents & ~EPOLLIN.rawValue != 0 { insert(.write) }

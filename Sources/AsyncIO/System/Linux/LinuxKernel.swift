@@ -72,6 +72,8 @@
       }
     }
 
+    // Whoever makes a system call for each message finds its body behind the protocol's entry, without a second call.
+    @inline(__always)
     package func receive(_ descriptor: FileDescriptor, into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {
       // The span's memory is ours for the length of the call, and the kernel writes at most its count.
       try unsafe buffer.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
@@ -85,6 +87,7 @@
       return unsafe recv(descriptor.rawValue, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) > 0
     }
 
+    @inline(__always)
     package func send(_ descriptor: FileDescriptor, _ bytes: Span<UInt8>) throws(Errno) -> Int {
       // The kernel only reads, and at most the span's count.
       try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(Errno) in
