@@ -31,7 +31,7 @@ final class StepLog {
   private func isElsewhere(_ awaited: (any Cancellable)?) -> Bool {
     guard let awaited else { return true }
     // The usual case, and asked for first since it is told by one look at the object.
-    if awaited is Waiter { return false }
+    if awaited is Suspension { return false }
     // A time limit waits for what its work does.
     return (awaited as? any Awaiting).map { isElsewhere($0.awaited) } ?? false
   }

@@ -36,7 +36,7 @@ extension Awaiting {
   var whatIsAwaited: AwaitedThing? { (awaited as? any DescribedAwait)?.awaitedThing }
 }
 
-extension Waiter: DescribedAwait {
+extension Suspension: DescribedAwait {
   var awaitedThing: AwaitedThing { .call(method) }
 }
 

@@ -8,7 +8,7 @@ final class ReadPipeFeeder: ReadPipeProtocol {
 
   func connectionMade(_ transport: ReadPipeTransport) { reader?.setTransport(transport, owned: true) }
 
-  func dataReceived(_ data: Span<UInt8>) { reader?.feedData(data) }
+  func dataReceived(_ data: Span<UInt8>) { reader?.arrived(data) }
 
   func eofReceived() { reader?.feedEOF() }
 

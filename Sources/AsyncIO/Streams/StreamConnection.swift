@@ -20,7 +20,7 @@ final class StreamConnection: StreamProtocol {
     handler?(reader, StreamWriter(transport, flow))
   }
 
-  func dataReceived(_ data: Span<UInt8>) { reader.feedData(data) }
+  func dataReceived(_ data: Span<UInt8>) { reader.arrived(data) }
 
   func eofReceived() -> Bool {
     reader.feedEOF()

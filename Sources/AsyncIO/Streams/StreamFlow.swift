@@ -22,6 +22,10 @@ final class StreamFlow {
     changes = Gate(loop)
   }
 
+  /// Traps when a method is called from another thread than the loop's. For the writer, to which the loop is two steps away: there
+  /// it could not be borrowed.
+  func check(_ method: StaticString) { loop.checkThread(method) }
+
   func pauseWriting() { isWritingPaused = true }
 
   func resumeWriting() {
@@ -45,7 +49,7 @@ final class StreamFlow {
 
   /// Whether ``drain(_:)`` would return at once: it would neither wait nor throw.
   func isReadyForMore(_ transport: any WriteTransport) -> Bool {
-    !isWritingPaused && end == nil && !transport.isClosing && reader?.error == nil
+    !isWritingPaused && end == nil && !transport.isClosing && reader?.hasFailed != true
   }
 
   /// Waits until writing may go on.

@@ -8,15 +8,15 @@ extension StreamReader: AsyncSequence {
     /// The next piece; nil at the end of the stream.
     @inlinable
     public mutating func next() async throws -> [UInt8]? {
-      let chunk = try await reader.read(StreamReader.defaultLimit)
-      return chunk.isEmpty ? nil : chunk
+      try await next(isolation: #isolation)
     }
 
     /// The next piece; nil at the end of the stream.
     @inlinable
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> [UInt8]? {
-      let chunk = try await reader.read(StreamReader.defaultLimit)
-      return chunk.isEmpty ? nil : chunk
+    public mutating func next(isolation actor: (any Actor)?) async throws -> [UInt8]? {
+      let request = ReadRequest.some(StreamReader.defaultLimit)
+      if let piece = try reader.receiveNow(request, "StreamReader.read") { return piece.isEmpty ? nil : piece }
+      return try await reader.receive(request, "StreamReader.read")
     }
   }
 
@@ -40,7 +40,7 @@ extension StreamReader: AsyncSequence {
       }
 
       /// The next line; nil at the end of the stream.
-      public mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
+      public mutating func next(isolation actor: (any Actor)?) async throws -> String? {
         var line = try await reader.readLine()
         if line.isEmpty { return nil }
         if line.last == UInt8(ascii: "\n") {

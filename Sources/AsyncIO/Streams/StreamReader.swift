@@ -15,7 +15,7 @@ public final class StreamReader {
   private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
   private let bufferCell = UncheckedCell(ReceiveBuffer())
   private var hasEnded = false
-  private var buffer: ReceiveBuffer {
+  var buffer: ReceiveBuffer {
     @inline(__always) _read { yield bufferCell.value }
     @inline(__always) _modify { yield &bufferCell.value }
   }
@@ -23,13 +23,14 @@ public final class StreamReader {
   private var cutOff: DroppedWriterError?
   private var failure: (any Error)?
   /// By which the loop's tasks wait for data, one at a time.
-  private let waiter = Waiter("StreamReader.read")
-  /// Whether one does, or was woken and has not run yet: no other task reads in between.
-  private var isWaiting = false
-  /// The same of a task that is not the loop's own.
-  private var foreignWaiter: Waiter?
-  /// Counts what may end a wait: data, the end, an error.
-  private var arrivals = 0
+  @usableFromInline let waiter = BytesWaiter("StreamReader.read")
+  /// The same of a task that is not the loop's own; nil before the first of them.
+  private var foreignWaiter: BytesWaiter?
+  /// What the task that waits wants.
+  private var request = ReadRequest.all
+  /// What a read looks for, and how far it has come with that.
+  private var separator = newline
+  private var searched = 0
   /// The transport, as long as it delivers.
   private var source: (any ReadTransport)?
   /// Whether nothing but this reader has a use for the transport.
@@ -87,6 +88,9 @@ public final class StreamReader {
     return source
   }
 
+  /// Whether reads throw an error.
+  var hasFailed: Bool { failure != nil }
+
   /// How many bytes have arrived and were not read yet.
   var unreadCount: Int { buffer.count }
 
@@ -102,11 +106,20 @@ public final class StreamReader {
   /// Adds bytes to what can be read. asyncio's `feed_data`.
   public func feedData(_ bytes: Span<UInt8>) {
     loop.checkThread("StreamReader.feedData")
+    if bytes.count > 0 || hasEnded { arrived(bytes) }
+  }
+
+  /// The same for who is on the loop's thread, and has some.
+  func arrived(_ bytes: Span<UInt8>) {
     require(!hasEnded, "StreamReader.feedData: called after feedEOF")
-    guard bytes.count > 0 else { return }
+    if waiter.isSuspended, case .some(let wanted) = request, bytes.count <= wanted {
+      // Whoever waits for whatever comes is given it, without a stop in the buffer, which has nothing.
+      return waiter.resume(returning: [UInt8](copying: bytes))
+    }
     buffer.append(bytes)
-    wake()
-    if !isPaused, !collects, buffer.count > holdLimit, let source {
+    somethingArrived()
+    // Who waits for more than that is to get it.
+    if buffer.count > holdLimit, !isAwaited, !isPaused, !collects, let source {
       isPaused = true
       source.pauseReading()
     }
@@ -116,7 +129,7 @@ public final class StreamReader {
   public func feedEOF() {
     loop.checkThread("StreamReader.feedEOF")
     hasEnded = true
-    wake()
+    somethingArrived()
   }
 
   /// The error that reads throw, once it is set. asyncio's `exception`.
@@ -129,7 +142,7 @@ public final class StreamReader {
   public func setError(_ error: any Error) {
     loop.checkThread("StreamReader.setError")
     failure = error
-    wake()
+    somethingArrived()
   }
 
   /// Whether everything was read and no more will come. asyncio's `at_eof`.
@@ -138,48 +151,65 @@ public final class StreamReader {
     return hasEnded && buffer.isEmpty
   }
 
-  private func wake() {
-    arrivals += 1
-    if isWaiting { waiter.resume() }
-    foreignWaiter?.resume()
+  // MARK: Waiting
+
+  private var isAwaited: Bool { waiter.isSuspended || foreignWaiter?.isSuspended == true }
+
+  private func somethingArrived() {
+    if waiter.isSuspended { serve(waiter) } else if let foreignWaiter { serve(foreignWaiter) }
   }
 
-  /// Whether a task waits for data, or was woken and has not run yet. One that is cancelled takes nothing any more: the next one
-  /// may read at once.
-  private var isAwaited: Bool {
-    if isWaiting, !waiter.wasCancelled { return true }
-    guard let foreignWaiter else { return false }
-    return !foreignWaiter.wasCancelled
-  }
-
-  /// Suspends the task until something arrives, the stream ends, or fails. What is buffered is not enough for its read.
-  @usableFromInline
-  func waitForData(_ method: StaticString) async throws {
-    let seen = arrivals
-    // While the transport is paused no more would come.
-    resumeTransport()
-    if let owner = try loop.ownerOfWait(method) {
-      waiter.reuse(for: method)
-      isWaiting = true
-      try await waiter.suspend(for: owner) { if arrivals != seen { waiter.resume() } }
-      isWaiting = false
-    } else {
-      try await waitForDataAsForeigner(method, seen)
+  /// Hands the task that waits what it wants, if that is there. Until then it is not woken.
+  private func serve(_ waiter: BytesWaiter) {
+    guard waiter.isSuspended else { return }
+    do {
+      // The end is nothing at all rather than no bytes: an iterator need not look at what it returns.
+      if let bytes = try take(request) { waiter.resume(returning: bytes.isEmpty ? nil : bytes) }
+    } catch {
+      _ = waiter.resume(throwing: error)
     }
+  }
+
+  /// Suspends the task until what it wants is there, and that is not now.
+  ///
+  /// Nothing is left to be done behind the suspension, not even to let go of something: see ``Waiter/suspend(for:as:_:)``. Nor does
+  /// anything come in front of it: it follows ``receiveNow(_:_:)`` in one go.
+  ///
+  /// - Returns: what it wants; nil for no bytes.
+  @inlinable
+  @inline(__always)
+  func receive(_ request: ReadRequest, _ method: StaticString) async throws -> [UInt8]? {
+    guard try prepare(request, method) else { return try await receiveAsForeigner(request, method) }
+    return try await waiter.suspend()
+  }
+
+  /// - Returns: false for a task that is not the loop's own.
+  @usableFromInline
+  func prepare(_ request: ReadRequest, _ method: StaticString) throws -> Bool {
+    guard let owner = try loop.ownerOfWait(method) else { return false }
+    self.request = request
+    waiter.reuse(for: method)
+    waiter.prepare(for: consume owner)
+    return true
   }
 
   /// The same for a task that is not the loop's own. Other code may run before it is suspended.
-  private func waitForDataAsForeigner(_ method: StaticString, _ seen: Int) async throws {
-    let waiter = Waiter(method)
-    try await loop.suspendForeigner(waiter) {
-      if isAwaited {
-        waiter.resume(.failure(anotherTaskWaits(method)))
-      } else {
-        foreignWaiter = waiter
-        if arrivals != seen { waiter.resume() }
+  @usableFromInline
+  func receiveAsForeigner(_ request: ReadRequest, _ method: StaticString) async throws -> [UInt8]? {
+    let own = BytesWaiter(method)
+    let separator = separator
+    return try await loop.whileForeigner(own) {
+      try await own.suspend {
+        if isAwaited {
+          _ = own.resume(throwing: anotherTaskWaits(method))
+          return
+        }
+        foreignWaiter = own
+        (self.request, self.separator, searched) = (request, separator, 0)
+        serve(own)
+        if own.isSuspended { resumeTransport() }
       }
     }
-    foreignWaiter = nil
   }
 
   private func resumeTransport() {
@@ -188,25 +218,10 @@ public final class StreamReader {
     source?.resumeReading()
   }
 
-  /// Lets the peer go on once little enough is left.
-  private func afterTaking() {
-    if isPaused, buffer.count <= limit { resumeTransport() }
-  }
-
-  private func checkCanRead(_ method: StaticString) throws {
-    loop.checkThread(method)
-    if let failure { throw failure }
-    if isAwaited { throw anotherTaskWaits(method) }
-  }
-
-  private func anotherTaskWaits(_ method: StaticString) -> EventLoopError {
-    EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")
-  }
-
   // MARK: Reading
 
-  // Each of these first looks whether what it wants is there, without a step that may suspend. The loops around that are
-  // inlined into programs: a function between them and the wait would cost every wait a frame and a visit to the runtime.
+  // Each of these first looks whether what it wants is there, without a step that may suspend, and is inlined into programs: a
+  // function between them and the wait would cost every wait a frame and a visit to the runtime.
 
   /// Reads what is there, at most `maxBytes`; waits until something is. asyncio's `read`.
   ///
@@ -216,20 +231,9 @@ public final class StreamReader {
   ///   ``DroppedWriterError`` at an end that came of the writer's being dropped.
   @inlinable
   public func read(_ maxBytes: Int = -1) async throws -> [UInt8] {
-    while true {
-      if let bytes = try readNow(maxBytes) { return bytes }
-      try await waitForData("StreamReader.read")
-    }
-  }
-
-  @usableFromInline
-  func readNow(_ maxBytes: Int) throws -> [UInt8]? {
-    try checkCanRead("StreamReader.read")
-    if maxBytes == 0 { return [] }
-    if !hasEnded, maxBytes < 0 || buffer.isEmpty { return nil }
-    if hasEnded, let cutOff, maxBytes < 0 || buffer.isEmpty { throw cutOff }
-    defer { afterTaking() }
-    return buffer.take(maxBytes < 0 ? buffer.count : maxBytes)
+    let request = maxBytes < 0 ? ReadRequest.all : .some(maxBytes)
+    if let bytes = try receiveNow(request, "StreamReader.read") { return bytes }
+    return try await receive(request, "StreamReader.read") ?? []
   }
 
   /// Reads exactly so many bytes, whatever the limit. asyncio's `readexactly`.
@@ -238,24 +242,8 @@ public final class StreamReader {
   ///   `.invalidArgument` for a negative count; and as ``read(_:)``.
   @inlinable
   public func readExactly(_ count: Int) async throws -> [UInt8] {
-    while true {
-      if let bytes = try readExactlyNow(count) { return bytes }
-      try await waitForData("StreamReader.readExactly")
-    }
-  }
-
-  @usableFromInline
-  func readExactlyNow(_ count: Int) throws -> [UInt8]? {
-    guard count >= 0 else { throw EventLoopError(.invalidArgument, "readExactly: the count must not be negative") }
-    try checkCanRead("StreamReader.readExactly")
-    if buffer.count < count {
-      guard hasEnded else { return nil }
-      if let cutOff { throw cutOff }
-      throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
-    }
-    if count == 0 { return [] }
-    defer { afterTaking() }
-    return buffer.take(count)
+    if let bytes = try receiveNow(.exactly(count), "StreamReader.readExactly") { return bytes }
+    return try await receive(.exactly(count), "StreamReader.readExactly") ?? []
   }
 
   /// Reads up to and with a separator. asyncio's `readuntil`.
@@ -265,30 +253,8 @@ public final class StreamReader {
   ///   for an empty separator; and as ``read(_:)``.
   @inlinable
   public func readUntil(_ separator: [UInt8] = [UInt8(ascii: "\n")]) async throws -> [UInt8] {
-    var searched = 0
-    while true {
-      if let bytes = try readUntilNow(separator, &searched) { return bytes }
-      try await waitForData("StreamReader.readUntil")
-    }
-  }
-
-  /// - Parameter searched: where the separator may begin: what comes before was looked at already.
-  @usableFromInline
-  func readUntilNow(_ separator: [UInt8], _ searched: inout Int) throws -> [UInt8]? {
-    guard !separator.isEmpty else {
-      throw EventLoopError(.invalidArgument, "readUntil: the separator must not be empty")
-    }
-    try checkCanRead("StreamReader.readUntil")
-    if let index = buffer.firstIndex(of: separator, from: searched) {
-      guard index <= limit else { throw LimitOverrunError(consumed: index, isSeparatorFound: true) }
-      defer { afterTaking() }
-      return buffer.take(index + separator.count)
-    }
-    searched = Swift.max(0, buffer.count + 1 - separator.count)
-    guard searched <= limit else { throw LimitOverrunError(consumed: searched, isSeparatorFound: false) }
-    guard hasEnded else { return nil }
-    if let cutOff { throw cutOff }
-    throw IncompleteReadError(partial: buffer.takeAll(), expected: nil)
+    if let bytes = try receiveNow(upTo: separator) { return bytes }
+    return try await receive(.upToSeparator, "StreamReader.readUntil") ?? []
   }
 
   /// Reads a line, with its newline. asyncio's `readline`.
@@ -297,65 +263,117 @@ public final class StreamReader {
   /// - Throws: ``LineTooLongError`` for a line beyond the limit, which is dropped; and as ``read(_:)``.
   @inlinable
   public func readLine() async throws -> [UInt8] {
-    var searched = 0
-    while true {
-      if let line = try readLineNow(&searched) { return line }
-      try await waitForData("StreamReader.readLine")
-    }
+    if let line = try receiveNow(.line, "StreamReader.readLine") { return line }
+    return try await receive(.line, "StreamReader.readLine") ?? []
+  }
+
+  // MARK: What a read wants
+
+  /// Takes what a read wants; nil where it has to wait for that.
+  @usableFromInline
+  func receiveNow(_ request: ReadRequest, _ method: StaticString) throws -> [UInt8]? {
+    try checkCanRead(method)
+    return try look(for: request)
   }
 
   @usableFromInline
-  func readLineNow(_ searched: inout Int) throws -> [UInt8]? {
+  func receiveNow(upTo separator: [UInt8]) throws -> [UInt8]? {
+    guard !separator.isEmpty else {
+      throw EventLoopError(.invalidArgument, "readUntil: the separator must not be empty")
+    }
+    try checkCanRead("StreamReader.readUntil")
+    self.separator = separator
+    return try look(for: .upToSeparator)
+  }
+
+  @inline(__always)
+  private func look(for request: ReadRequest) throws -> [UInt8]? {
+    if let bytes = try take(request) { return bytes }
+    guard isPaused else { return nil }
+    // No more would come. What comes at once is looked at: a wait follows without another look.
+    resumeTransport()
+    return try take(request)
+  }
+
+  @inline(__always)
+  private func checkCanRead(_ method: StaticString) throws {
+    loop.checkThread(method)
+    if isAwaited { throw anotherTaskWaits(method) }
+    searched = 0
+  }
+
+  private func anotherTaskWaits(_ method: StaticString) -> EventLoopError {
+    EventLoopError(.invalidState, "\(method): another task is waiting for data of this reader")
+  }
+
+  @inline(__always)
+  private func take(_ request: ReadRequest) throws -> [UInt8]? {
+    if let failure { throw failure }
+    // The usual end of it, which is followed by a wait.
+    if case .some(let limit) = request, limit > 0, buffer.isEmpty, !hasEnded { return nil }
+    defer { afterTaking() }
+    return try takeIfThere(request)
+  }
+
+  @inline(never)
+  private func takeIfThere(_ request: ReadRequest) throws -> [UInt8]? {
+    switch request {
+    case .some(let limit):
+      if limit == 0 { return [] }
+      if buffer.isEmpty { return try hasEndedWell() ? [] : nil }
+      return buffer.take(limit)
+    case .all:
+      return try hasEndedWell() ? buffer.takeAll() : nil
+    case .exactly(let count):
+      guard count >= 0 else { throw EventLoopError(.invalidArgument, "readExactly: the count must not be negative") }
+      if buffer.count >= count { return count == 0 ? [] : buffer.take(count) }
+      if try hasEndedWell() { throw IncompleteReadError(partial: buffer.takeAll(), expected: count) }
+      return nil
+    case .upToSeparator:
+      return try take(upTo: separator)
+    case .line:
+      return try takeLine()
+    case .atLeast(let count):
+      if buffer.count >= Swift.max(1, count) { return [] }
+      guard try hasEndedWell() else { return nil }
+      if buffer.isEmpty { return [] }
+      throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
+    }
+  }
+
+  private func take(upTo separator: [UInt8]) throws -> [UInt8]? {
+    if let index = buffer.firstIndex(of: separator, from: searched) {
+      guard index <= limit else { throw LimitOverrunError(consumed: index, isSeparatorFound: true) }
+      return buffer.take(index + separator.count)
+    }
+    searched = Swift.max(0, buffer.count + 1 - separator.count)
+    guard searched <= limit else { throw LimitOverrunError(consumed: searched, isSeparatorFound: false) }
+    if try hasEndedWell() { throw IncompleteReadError(partial: buffer.takeAll(), expected: nil) }
+    return nil
+  }
+
+  private func takeLine() throws -> [UInt8]? {
     do {
-      return try readUntilNow(newline, &searched)
+      return try take(upTo: newline)
     } catch let end as IncompleteReadError {
       return end.partial
     } catch let overrun as LimitOverrunError {
       buffer.drop(overrun.isSeparatorFound ? overrun.consumed + 1 : buffer.count)
-      afterTaking()
       throw LineTooLongError(limit: limit)
     }
   }
 
-  /// Lends the bytes that are there, and waits until at least so many are: for parsers that copy nothing.
+  /// Whether no more will come.
   ///
-  /// A closure that needs more bytes than it was lent takes none, and asks for so many the next time: one that asked for no
-  /// more would be called again at once.
-  ///
-  /// - Parameters:
-  ///   - count: how many bytes there have to be, at least one.
-  ///   - body: gets the bytes and answers how many of the first it has taken. The others stay, and are lent again with what
-  ///     comes behind them.
-  /// - Returns: false, without a call of the closure, when the stream has ended and nothing is left.
-  /// - Throws: what the closure throws, and then nothing is taken; ``IncompleteReadError`` with what there was, when the stream
-  ///   ends before there are as many; and as ``read(_:)``.
-  @inlinable
-  @discardableResult
-  public func withBytes(atLeast count: Int = 1, _ body: (Span<UInt8>) throws -> Int) async throws -> Bool {
-    while true {
-      if let hasBytes = try lendNow(count, body) { return hasBytes }
-      try await waitForData("StreamReader.withBytes")
-    }
+  /// - Throws: where that has come of a dropped writer.
+  private func hasEndedWell() throws -> Bool {
+    if hasEnded, let cutOff { throw cutOff }
+    return hasEnded
   }
 
-  @usableFromInline
-  func lendNow(_ count: Int, _ body: (Span<UInt8>) throws -> Int) throws -> Bool? {
-    try checkCanRead("StreamReader.withBytes")
-    if buffer.count < Swift.max(1, count) {
-      guard hasEnded else { return nil }
-      if let cutOff { throw cutOff }
-      if buffer.isEmpty { return false }
-      throw IncompleteReadError(partial: buffer.takeAll(), expected: count)
-    }
-    // The closure may feed the reader or read from it, and sees what was there when it was called.
-    let lent = buffer
-    let taken = try lent.lend(body)
-    require(
-      taken >= 0 && taken <= lent.count, "StreamReader.withBytes: the closure took \(taken) of \(lent.count) bytes")
-    require(taken <= buffer.count, "StreamReader.withBytes: the closure read from the reader that lent it bytes")
-    buffer.drop(taken)
-    afterTaking()
-    return true
+  /// Lets the peer go on once little enough is left.
+  func afterTaking() {
+    if isPaused, buffer.count <= limit { resumeTransport() }
   }
 }
 

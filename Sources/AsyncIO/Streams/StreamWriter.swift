@@ -29,25 +29,19 @@ public final class StreamWriter {
 
   /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
   public func write(_ bytes: Span<UInt8>) {
-    flow.loop.checkThread("StreamWriter.write")
+    flow.check("StreamWriter.write")
     transport.write(bytes)
   }
 
   /// Sends bytes, or buffers what the kernel does not take now: follow it with ``drain()``. asyncio's `write`.
-  public func write(_ bytes: [UInt8]) {
-    flow.loop.checkThread("StreamWriter.write")
-    transport.write(bytes)
-  }
+  public func write(_ bytes: [UInt8]) { write(bytes.span) }
 
   /// Sends a string's UTF-8 bytes, or buffers what the kernel does not take now. asyncio's `write`.
-  public func write(_ text: String) {
-    flow.loop.checkThread("StreamWriter.write")
-    transport.write(text)
-  }
+  public func write(_ text: String) { write(text.utf8Span.span) }
 
   /// Sends several chunks, by one system call if the kernel takes them. asyncio's `writelines`.
   public func writeLines(_ lines: [[UInt8]]) {
-    flow.loop.checkThread("StreamWriter.writeLines")
+    flow.check("StreamWriter.writeLines")
     transport.writeLines(lines)
   }
 
@@ -60,7 +54,7 @@ public final class StreamWriter {
   /// - Throws: ``IOError`` when the connection broke, or was closed before the call; `CancellationError`, and then what is
   ///   buffered is still sent.
   public func drain() async throws {
-    flow.loop.checkThread("StreamWriter.drain")
+    flow.check("StreamWriter.drain")
     try await flow.drain(transport)
   }
 
@@ -99,25 +93,25 @@ public final class StreamWriter {
 
   /// Whether ``writeEOF()`` is of use. asyncio's `can_write_eof`.
   public var canWriteEOF: Bool {
-    flow.loop.checkThread("StreamWriter.canWriteEOF")
+    flow.check("StreamWriter.canWriteEOF")
     return transport.canWriteEOF
   }
 
   /// Ends the write side once everything is sent; reading goes on. A pipe is closed by it. asyncio's `write_eof`.
   public func writeEOF() {
-    flow.loop.checkThread("StreamWriter.writeEOF")
+    flow.check("StreamWriter.writeEOF")
     transport.writeEOF()
   }
 
   /// Closes the connection once everything is sent. asyncio's `close`.
   public func close() {
-    flow.loop.checkThread("StreamWriter.close")
+    flow.check("StreamWriter.close")
     transport.close()
   }
 
   /// Whether it is closing or closed. asyncio's `is_closing`.
   public var isClosing: Bool {
-    flow.loop.checkThread("StreamWriter.isClosing")
+    flow.check("StreamWriter.isClosing")
     return transport.isClosing
   }
 
@@ -125,7 +119,7 @@ public final class StreamWriter {
   ///
   /// - Throws: ``IOError`` when the connection broke; `CancellationError` when the task is cancelled.
   public func waitClosed() async throws {
-    flow.loop.checkThread("StreamWriter.waitClosed")
+    flow.check("StreamWriter.waitClosed")
     try await flow.waitClosed()
   }
 

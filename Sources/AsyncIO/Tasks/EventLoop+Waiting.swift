@@ -43,10 +43,16 @@ extension EventLoop {
 
   /// Suspends a task that is not the loop's own.
   func suspendForeigner(_ waiter: Waiter, _ begin: () -> Void) async throws {
-    let cancellable = LoopBound(waiter)
+    try await whileForeigner(waiter) { try await waiter.suspend(for: nil, begin) }
+  }
+
+  /// Has the suspension of a task that is not the loop's own told of a cancellation.
+  @inline(__always)
+  func whileForeigner<Result>(_ suspension: Suspension, _ suspend: () async throws -> Result) async throws -> Result {
+    let cancellable = LoopBound(suspension)
     let door = taskExecutor.door
-    try await withTaskCancellationHandler {
-      try await waiter.suspend(for: nil, begin)
+    return try await withTaskCancellationHandler {
+      try await suspend()
     } onCancel: {
       // Whoever cancels may be on any thread; the waiter is the loop's.
       door.runOnLoop { cancellable.value.cancel() }

@@ -62,6 +62,27 @@ import Testing
     }
   }
 
+  @Test("while a task waits for more than twice the limit, the transport is not paused")
+  func notPausedInTheMiddle() throws {
+    try runLoop { loop, kernel in
+      let limit = 100
+      let (reader, writer, peer) = try await loop.makeStreamPair(kernel, limit: limit)
+      kernel.limit(.receive, toBytes: 64)
+      let body = try await loop.startWaiting { try await reader.readExactly(1900) }
+      let changes = kernel.count(of: .receive)
+      reader.feedData([UInt8](repeating: 7, count: 1000))
+      #expect(reader.transport?.isReading == true)
+      try peer.send([UInt8](repeating: 7, count: 900))
+      #expect(try await body.value.count == 1900)
+      #expect(kernel.count(of: .receive) - changes == 15, "no more than the bytes need")
+      // Now nobody waits.
+      reader.feedData([UInt8](repeating: 7, count: 201))
+      #expect(reader.transport?.isReading == false)
+      peer.close()
+      writer.close()
+    }
+  }
+
   @Test("a peer that never reads makes drain wait; all tasks that wait wake when it reads")
   func drainWaits() throws {
     try runLoop { loop, kernel in

@@ -122,15 +122,144 @@ import Testing
       reader.feedData(octets("ab"))
       try await loop.settle()
       await #expect(throws: EventLoopError(.invalidState, "")) { try await second(reader) }
-      reader.feedData(octets("c\nd"))
-      // The first was woken and has not run yet.
-      await #expect(throws: EventLoopError(.invalidState, "")) { try await second(reader) }
-      #expect(try await first.value == octets("abc\n"))
+      reader.feedData(octets("c\nde\n"))
+      // The first has not run yet, but has been given its line: what is left is anybody's.
       #expect(try await reader.readExactly(1) == octets("d"))
+      #expect(try await first.value == octets("abc\n"))
+      #expect(try await reader.readLine() == octets("e\n"))
     }
   }
 
-  @Test("two tasks that read at once: none sees an end that is not there")
+  @Test("a task is woken by the last of what it wants, not by a part of it", arguments: Read.allCases)
+  func wokenOnce(read: Read) throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let waiting = try await loop.startWaiting { try await read(reader) }
+      #expect(loop.core.ready.isEmpty)
+      reader.feedData(octets("ab"))
+      #expect(loop.core.ready.isEmpty == read.waitsForMore)
+      reader.feedData(octets("cd\n"))
+      if read == .all {
+        #expect(loop.core.ready.isEmpty)
+        reader.feedEOF()
+      }
+      #expect(loop.core.ready.count == 1)
+      let text = try await waiting.value
+      switch read {
+      case .some, .chunk: #expect(text == octets("ab"))
+      case .exactly, .textLine: #expect(text == octets("abcd"))
+      case .all, .until, .line, .lent: #expect(text == octets("abcd\n"))
+      }
+    }
+  }
+
+  @Test("a read that is refused leaves the one that waits what it looks for")
+  func refusedSeparator() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.readUntil(octets("x")) }
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await reader.readUntil(octets("y")) }
+      reader.feedData(octets("ayb"))
+      reader.feedData(octets("x"))
+      #expect(try await first.value == octets("aybx"))
+    }
+  }
+
+  @Test("a read looks from the start, however far one before it had looked")
+  func looksFromStart() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let first = try await loop.startWaiting { try await reader.readLine() }
+      reader.feedData(octets("abcde"))
+      first.cancel()
+      await #expect(throws: CancellationError.self) { try await first.value }
+      #expect(try await reader.readExactly(5) == octets("abcde"))
+      let second = try await loop.startWaiting { try await reader.readLine() }
+      reader.feedData(octets("x\nyz\n"))
+      #expect(try await second.value == octets("x\n"))
+      #expect(try await reader.readLine() == octets("yz\n"))
+    }
+  }
+
+  @Test("an actor on the loop iterates in its own isolation")
+  func iterationOfActor() throws {
+    try runLoop { loop, _ in
+      let reader = LoopBound(try StreamReader(loop))
+      let actor = LoopActor(loop.actorExecutor)
+      let task = loop.createTask { try await actor.collect(reader) }
+      try await loop.settle()
+      for chunk in ["ab", "c", "def"] {
+        reader.value.feedData(octets(chunk))
+        try await loop.settle()
+      }
+      reader.value.feedEOF()
+      #expect(try await task.value == [octets("ab"), octets("c"), octets("def")])
+    }
+  }
+
+  /// Lives on a loop.
+  private actor LoopActor {
+    private let executor: any SerialExecutor
+    private var chunks: [[UInt8]] = []
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+
+    init(_ executor: any SerialExecutor) { self.executor = executor }
+
+    func collect(_ reader: LoopBound<StreamReader>) async throws -> [[UInt8]] {
+      for try await chunk in reader.value {
+        assertIsolated()
+        chunks.append(chunk)
+      }
+      return chunks
+    }
+  }
+
+  @Test("children of a task, which the loop does not know, read and wait as it does", arguments: Read.allCases)
+  func readsOfChildren(read: Read) throws {
+    try runLoop { loop, _ in
+      let reader = LoopBound(try StreamReader(loop))
+      reader.value.feedData(octets("x"))
+      async let child = {
+        // The loop's own thread: tasks' children prefer the loop's executor as well.
+        #expect(try await reader.value.readExactly(1) == octets("x"))
+        return try await read(reader.value)
+      }()
+      try await loop.settle()
+      await #expect(throws: EventLoopError(.invalidState, "")) { try await reader.value.readLine() }
+      reader.value.feedData(octets("ab"))
+      try await loop.settle()
+      reader.value.feedData(octets("cd\n"))
+      reader.value.feedEOF()
+      let rest = try await child + reader.value.read()
+      #expect(rest.starts(with: octets("abcd")))
+      #expect(reader.value.atEOF)
+    }
+  }
+
+  @Test("a child's read that is cancelled loses no byte, and does not stand in another's way", arguments: Read.allCases)
+  func cancelledReadOfChild(read: Read) throws {
+    try runLoop { loop, _ in
+      let reader = LoopBound(try StreamReader(loop))
+      let ended = try await withThrowingTaskGroup(of: Bool.self) { group in
+        group.addTask {
+          do { _ = try await read(reader.value) } catch is CancellationError { return true }
+          return false
+        }
+        try await loop.settle()
+        if read.waitsForMore { reader.value.feedData(octets("ab")) }
+        group.cancelAll()
+        return try await group.next()
+      }
+      #expect(ended == true)
+      reader.value.feedData(octets(read.waitsForMore ? "cd\n" : "abcd\n"))
+      #expect(try await reader.value.readLine() == octets("abcd\n"))
+      let next = try await loop.startWaiting { try await reader.value.read(3) }
+      reader.value.feedData(octets("e"))
+      #expect(try await next.value == octets("e"))
+    }
+  }
+
+  @Test("two tasks that read in turns: none sees an end that is not there")
   func noFalseEnd() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
@@ -138,7 +267,10 @@ import Testing
       let second = loop.createTask { try await reader.read(10) }
       reader.feedData(octets("x"))
       #expect(try await first.value == octets("x"))
-      await #expect(throws: EventLoopError(.invalidState, "")) { try await second.value }
+      try await loop.settle()
+      #expect(!second.isDone)
+      reader.feedData(octets("y"))
+      #expect(try await second.value == octets("y"))
     }
   }
 
