@@ -164,7 +164,7 @@ public final class Broadcast<Element> {
       public mutating func next() async throws -> Message? { try await subscription.next() }
 
       /// Receives what was sent next, as ``Broadcast/Subscription/next()`` does.
-      public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Message? {
+      public mutating func next(isolation actor: (any Actor)?) async throws -> Message? {
         try await subscription.next()
       }
     }

@@ -35,7 +35,7 @@ public struct Merged<Element>: AsyncSequence {
     ///
     /// - Throws: what a source throws, behind what came before it; `CancellationError`; ``EventLoopError`` `.closed`. Then all
     ///   sources were cancelled, and have ended.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? {
+    public mutating func next(isolation actor: (any Actor)?) async throws -> Element? {
       try await run.next()
     }
   }

@@ -273,7 +273,7 @@ extension Queue: AsyncSequence {
     /// Takes the next element; nil when the queue was shut down and is empty.
     ///
     /// - Throws: `CancellationError`, and then no element was taken.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? { try await next() }
+    public mutating func next(isolation actor: (any Actor)?) async throws -> Element? { try await next() }
   }
 
   /// Iterates over the elements, which takes them, until the queue was shut down and is empty.

@@ -118,7 +118,7 @@ public final class Watch<Value> {
       public mutating func next() async throws -> Value? { try await subscription.next() }
 
       /// Waits for a value that was not seen, as ``Watch/Subscription/next()`` does.
-      public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Value? {
+      public mutating func next(isolation actor: (any Actor)?) async throws -> Value? {
         try await subscription.next()
       }
     }

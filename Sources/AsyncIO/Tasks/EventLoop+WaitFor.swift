@@ -132,7 +132,7 @@ public struct CompletedFutures<F: AnyFuture>: AsyncSequence {
     /// The next future that is done; nil when all were.
     ///
     /// - Throws: `CancellationError`, and then no future is lost.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> F? { try await next() }
+    public mutating func next(isolation actor: (any Actor)?) async throws -> F? { try await next() }
   }
 
   /// Iterates over the futures in the order in which they get their outcomes.

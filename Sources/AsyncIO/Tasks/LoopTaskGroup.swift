@@ -97,7 +97,7 @@ extension LoopTaskGroup: AsyncSequence {
     public mutating func next() async throws -> Success? { try await group.next() }
 
     /// The next result; nil when all tasks have ended.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Success? {
+    public mutating func next(isolation actor: (any Actor)?) async throws -> Success? {
       try await group.next()
     }
   }

@@ -45,7 +45,7 @@ public struct Ticker: AsyncSequence {
     /// Waits for the next moment. It never ends.
     ///
     /// - Throws: `CancellationError`.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Tick? { try await next() }
+    public mutating func next(isolation actor: (any Actor)?) async throws -> Tick? { try await next() }
   }
 
   /// Starts to count the intervals.
