@@ -32,6 +32,11 @@ enum CostProbe {
       for _ in 0..<times { loop.callSoon {} }
       try await loop.sleep(for: .zero)
     },
+    "call-soon-threadsafe": { loop, times in
+      let remote = loop.remote
+      for _ in 0..<times { try remote.callSoonThreadsafe { _ in } }
+      try await loop.sleep(for: .zero)
+    },
     "timer": { loop, times in
       for _ in 0..<times { loop.callLater(.seconds(10)) {}.cancel() }
     },
