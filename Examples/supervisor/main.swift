@@ -15,7 +15,7 @@ struct Supervisor {
   /// A program that lasts as long is well again.
   let healthyAfter = Duration.seconds(5)
   /// How long the program has to end by itself.
-  let patience = Duration.seconds(30)
+  let patience = Duration.seconds(90)
 
   /// Runs the program again and again, until the task is cancelled.
   func run(_ program: String, _ arguments: [String]) async throws {

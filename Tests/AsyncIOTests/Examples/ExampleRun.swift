@@ -67,6 +67,6 @@ func runExamples(
   sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (EventLoop) async throws -> Void
 ) throws {
   try runProcessLoop(sourceLocation: sourceLocation) { loop, _ in
-    try await loop.withTimeout(.seconds(40)) { try await body(loop) }
+    try await loop.withTimeout(.seconds(100)) { try await body(loop) }
   }
 }
