@@ -128,6 +128,7 @@ extension EventLoop {
     case .wakeUp(let sleeper):
       sleeper.wake()
     case .remoteCall(let call):
+      // There is no other kind. The queues do not know it, since it knows the loop.
       do { try (call as? RemoteHandle)?.run(on: self) } catch { reportFailure(of: nil, error) }
     case .job(let job, let executor):
       run(job, on: executor)

@@ -58,14 +58,3 @@ extension RemoteHandle: RemoteCall {
     if take(.over) != nil { onDrop?() }
   }
 }
-
-extension JobDoor {
-  /// Runs the closure on the loop's thread: now if that is this one, else as soon as the loop gets to it.
-  func runOnLoop(_ body: @escaping @Sendable () -> Void) {
-    if isOnLoopThread {
-      body()
-    } else {
-      mailbox.post(.call(RemoteHandle { _ in body() }))
-    }
-  }
-}

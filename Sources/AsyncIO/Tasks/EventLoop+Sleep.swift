@@ -30,7 +30,7 @@ extension EventLoop {
   }
 }
 
-extension EventLoop.Clock: Swift.Clock {
+extension LoopClock: Clock {
   /// Suspends the task until the moment has come; on a loop's thread by that loop's timers.
   ///
   /// - Throws: `CancellationError` as soon as the task is cancelled.

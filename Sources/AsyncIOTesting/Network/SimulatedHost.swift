@@ -133,9 +133,7 @@ public final class SimulatedHost {
   }
 
   /// Takes the host down, as a power cut does: nothing of its programs runs any more, no connection is closed, and nobody is
-  /// told. Others find out when they send something, and get no answer.
-  ///
-  /// - Throws: nothing; a host that is down stays down.
+  /// told. Others find out when they send something, and get no answer. A host that is down stays down.
   public func crash() {
     guard let machine else { return }
     machine.kernel.dropEverything()
