@@ -153,6 +153,17 @@ import Testing
     }
   }
 
+  @Test("a read that waits for some bytes is given as many as it asked for, and the next one the others")
+  func noMoreThanAsked() throws {
+    try runLoop { loop, _ in
+      let reader = try StreamReader(loop)
+      let waiting = try await loop.startWaiting { try await reader.read(3) }
+      reader.feedData(octets("abcde"))
+      #expect(try await waiting.value == octets("abc"))
+      #expect(try await reader.read(10) == octets("de"))
+    }
+  }
+
   @Test("a read that is refused leaves the one that waits what it looks for")
   func refusedSeparator() throws {
     try runLoop { loop, _ in
