@@ -122,7 +122,8 @@ import Testing
   @Test("The queues of a loop, and what they are made of, know nothing of the loop above them")
   func loopCore() throws {
     let names = [
-      "LoopCore", "Mailbox", "ReadyQueue", "TimerQueue", "Wakeable", "Handle", "CallSite", "LoopClock", "JobExecutor",
+      "LoopCore", "Mailbox", "ReadyQueue", "TimerQueue", "Wakeable", "ScheduledCall", "Handle", "CallSite", "LoopClock",
+      "JobExecutor",
       "JobDoor", "LoopExecutors", "LoopAdoption",
     ]
     for name in names {

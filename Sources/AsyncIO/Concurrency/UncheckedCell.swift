@@ -6,10 +6,10 @@
 /// Sound as long as nobody is called while the value is being changed: whoever uses one sees to it that its methods
 /// return what they let go of, rather than release it.
 @safe
-final class UncheckedCell<Value> {
+final class UncheckedCell<Value: ~Copyable> {
   @exclusivity(unchecked) private var storage: Value
 
-  init(_ value: Value) { unsafe storage = value }
+  init(_ value: consuming Value) { unsafe storage = value }
 
   var value: Value {
     @inline(__always) _read { yield unsafe storage }

@@ -4,7 +4,7 @@ import SystemPackage
 /// What a program does with one descriptor of its own: a callback or a waiting task for each direction.
 final class DescriptorWatcher: ReadinessWatcher {
   private enum Listener {
-    case callback(Handle)
+    case callback(ScheduledCall)
     case waiter(Waiter)
   }
 
@@ -30,12 +30,12 @@ final class DescriptorWatcher: ReadinessWatcher {
       switch listener(direction) {
       case nil:
         break
-      case .callback(let handle) where handle.wasCancelled:
+      case .callback(let call) where call.wasCancelled:
         _ = remove(direction)
-      case .callback(let handle):
-        if !handle.isQueued {
-          handle.isQueued = true
-          loop.core.ready.appendDue(.callback(handle))
+      case .callback(let call):
+        if !call.isQueued {
+          call.isQueued = true
+          loop.core.ready.appendDue(.callback(call))
         }
       case .waiter(let waiter):
         try? set(nil, direction)
@@ -53,8 +53,8 @@ final class DescriptorWatcher: ReadinessWatcher {
   }
 
   /// Sets a callback. The one before is cancelled, also if it is queued already.
-  func setCallback(_ handle: Handle, _ direction: Interest) throws(Errno) {
-    try set(.callback(handle), direction)
+  func setCallback(_ call: ScheduledCall, _ direction: Interest) throws(Errno) {
+    try set(.callback(call), direction)
   }
 
   /// Has the task woken once the descriptor is ready. One task can wait in each direction.
@@ -100,7 +100,7 @@ final class DescriptorWatcher: ReadinessWatcher {
   private func drop(_ old: Listener?, replaced: Bool) {
     switch old {
     case nil: break
-    case .callback(let handle): handle.cancel()
+    case .callback(let call): call.cancel()
     case .waiter(let waiter):
       // Nobody else would ever wake it.
       guard replaced else { return }
@@ -114,7 +114,7 @@ final class DescriptorWatcher: ReadinessWatcher {
     for listener in [reader, writer] {
       switch listener {
       case nil: break
-      case .callback(let handle): handle.cancel()
+      case .callback(let call): call.cancel()
       case .waiter(let waiter):
         // Nobody else would ever wake it.
         waiter.end(IOError(.canceled, "wait", "descriptor \(descriptor.rawValue) (it has a new owner)"))
@@ -123,6 +123,6 @@ final class DescriptorWatcher: ReadinessWatcher {
   }
 
   func loopWasClosed() {
-    for case .callback(let handle) in [reader, writer] { handle.cancel() }
+    for case .callback(let call) in [reader, writer] { call.cancel() }
   }
 }

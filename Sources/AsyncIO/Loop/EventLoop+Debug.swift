@@ -8,7 +8,7 @@ extension EventLoop {
     let callSite: CallSite?
     var task: (name: String?, callSite: CallSite)?
     switch entry {
-    case .callback(let handle): callSite = handle.callSite
+    case .callback(let call): callSite = call.callSite
     case .wakeUp, .remoteCall: callSite = nil
     case .job(let job, _):
       callSite = nil

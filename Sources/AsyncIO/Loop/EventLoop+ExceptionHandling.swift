@@ -44,10 +44,10 @@ extension EventLoop {
   }
 
   /// Reports what a callback threw. A call from another thread has no handle.
-  func reportFailure(of handle: Handle?, _ error: any Error) {
+  func reportFailure(of call: ScheduledCall?, _ error: any Error) {
     var context = ExceptionContext(message: "error in a callback", error: error)
-    context.handle = handle
-    context.callSite = handle?.callSite
+    context.handle = call.map(Handle.init)
+    context.callSite = call?.callSite
     callExceptionHandler(context)
   }
 }

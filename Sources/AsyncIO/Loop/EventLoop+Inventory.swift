@@ -35,8 +35,8 @@ extension EventLoop {
     core.timers.all.map { entry, deadline in
       let deadline = Clock.Instant(nanoseconds: deadline)
       switch entry {
-      case .callback(let handle):
-        return TimerState(deadline: deadline, callSite: handle.callSite, isOfTask: false)
+      case .callback(let call):
+        return TimerState(deadline: deadline, callSite: call.callSite, isOfTask: false)
       case .wakeUp: return TimerState(deadline: deadline, callSite: nil, isOfTask: true)
       case .job: return TimerState(deadline: deadline, callSite: nil, isOfTask: true)
       }

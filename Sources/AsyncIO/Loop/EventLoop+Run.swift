@@ -108,11 +108,11 @@ extension EventLoop {
   private func runReady() {
     let end = core.ready.tail
     while let entry = core.ready.next(before: end) {
-      if debug { runTimed(entry) } else { run(entry) }
+      if debug { runTimed(entry) } else { run(consume entry) }
     }
     var left = EventLoop.stepsWithoutPoll
     while left > 0, let entry = core.ready.nextJob() {
-      if debug { runTimed(entry) } else { run(entry) }
+      if debug { runTimed(entry) } else { run(consume entry) }
       left -= 1
     }
   }
@@ -120,11 +120,12 @@ extension EventLoop {
   /// So few that an I/O event hardly waits for them.
   private static let stepsWithoutPoll = 32
 
-  func run(_ entry: ReadyQueue.Entry) {
-    switch entry {
-    case .callback(let handle):
-      handle.isQueued = false
-      do { try handle.run() } catch { reportFailure(of: handle, error) }
+  func run(_ entry: consuming ReadyQueue.Entry) {
+    switch consume entry {
+    case .callback(let call):
+      call.isQueued = false
+      do { try call.run() } catch { reportFailure(of: call, error) }
+      core.recycle(call)
     case .wakeUp(let sleeper):
       sleeper.wake()
     case .remoteCall(let call):

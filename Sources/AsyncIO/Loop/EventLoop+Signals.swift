@@ -34,10 +34,10 @@ extension EventLoop {
     guard signal.isHandleable else {
       throw EventLoopError(.invalidSignal, "addSignalHandler: \(signal) can't be handled")
     }
-    let handle = Handle(core, repeats: true, origin: origin(file, line), handler)
+    let call = makeRepeated(file, line, handler)
     defer { discardEmptySignalHandlers() }
     do throws(Errno) {
-      if try makeSignalHandlers().set(handle, for: signal) { return handle }
+      if try makeSignalHandlers().set(call, for: signal) { return Handle(call) }
     } catch {
       throw IOError(error, "addSignalHandler", signal.description)
     }

@@ -15,7 +15,7 @@ extension EventLoop {
     _ descriptor: FileDescriptor, file: StaticString = #fileID, line: UInt = #line,
     _ callback: @escaping () throws -> Void
   ) throws -> Handle {
-    try watch(descriptor, .read, "addReader", Handle(core, repeats: true, origin: origin(file, line), callback))
+    try watch(descriptor, .read, "addReader", makeRepeated(file, line, callback))
   }
 
   /// Calls back whenever the descriptor can be written to, until ``removeWriter(_:)``. asyncio's `add_writer`.
@@ -26,7 +26,7 @@ extension EventLoop {
     _ descriptor: FileDescriptor, file: StaticString = #fileID, line: UInt = #line,
     _ callback: @escaping () throws -> Void
   ) throws -> Handle {
-    try watch(descriptor, .write, "addWriter", Handle(core, repeats: true, origin: origin(file, line), callback))
+    try watch(descriptor, .write, "addWriter", makeRepeated(file, line, callback))
   }
 
   /// Stops watching for readability. asyncio's `remove_reader`.
@@ -47,18 +47,25 @@ extension EventLoop {
     try programWatcher(of: descriptor, "removeWriter")?.remove(.write) ?? false
   }
 
+  /// A callback that runs again and again.
+  func makeRepeated(_ file: StaticString, _ line: UInt, _ callback: @escaping () throws -> Void) -> ScheduledCall {
+    let call = ScheduledCall(core, repeats: true, callback)
+    if debug { call.callSite = CallSite(file, line) }
+    return call
+  }
+
   private func watch(
-    _ descriptor: FileDescriptor, _ interest: Interest, _ method: StaticString, _ handle: Handle
+    _ descriptor: FileDescriptor, _ interest: Interest, _ method: StaticString, _ call: ScheduledCall
   ) throws -> Handle {
     try checkOpen(method)
     let watcher = try ensureProgramWatcher(of: descriptor, method)
     do throws(Errno) {
-      try watcher.setCallback(handle, interest)
+      try watcher.setCallback(call, interest)
     } catch {
       release(descriptor)
       throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
     }
-    return handle
+    return Handle(call)
   }
 
   /// The program's own watcher of the descriptor, which is made when there is none.

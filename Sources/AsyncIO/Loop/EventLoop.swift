@@ -196,12 +196,14 @@ public final class EventLoop {
   /// exception handler. To call this on a closed loop is a programmer error.
   @discardableResult
   public func callSoon(
-    file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+    file: StaticString = #fileID, line: UInt = #line,
+    _ callback: consuming @escaping () throws -> Void
   ) -> Handle {
     check("callSoon")
-    let handle = Handle(core, origin: origin(file, line), callback)
-    core.schedule(.callback(handle))
-    return handle
+    let call = core.makeCall(callback)
+    if debug { call.callSite = CallSite(file, line) }
+    core.schedule(.callback(call))
+    return Handle(call)
   }
 
   /// Calls back once the delay has passed, never before. asyncio's `call_later`.
@@ -210,7 +212,8 @@ public final class EventLoop {
   /// were scheduled. There is no longest delay.
   @discardableResult
   public func callLater(
-    _ delay: Duration, file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+    _ delay: Duration, file: StaticString = #fileID, line: UInt = #line,
+    _ callback: consuming @escaping () throws -> Void
   ) -> TimerHandle {
     callAt(time.advanced(by: delay), file: file, line: line, callback)
   }
@@ -218,12 +221,14 @@ public final class EventLoop {
   /// Calls back at a moment of the loop's clock, never before. asyncio's `call_at`.
   @discardableResult
   public func callAt(
-    _ when: Clock.Instant, file: StaticString = #fileID, line: UInt = #line, _ callback: @escaping () throws -> Void
+    _ when: Clock.Instant, file: StaticString = #fileID, line: UInt = #line,
+    _ callback: consuming @escaping () throws -> Void
   ) -> TimerHandle {
     check("callAt")
-    let handle = TimerHandle(core, when: when, origin: origin(file, line), callback)
-    core.schedule(handle)
-    return handle
+    let call = core.makeCall(callback)
+    if debug { call.callSite = CallSite(file, line) }
+    core.schedule(call, at: when)
+    return TimerHandle(call)
   }
 
   /// The clock of a loop.
@@ -239,8 +244,6 @@ public final class EventLoop {
   public var remote: RemoteLoop { RemoteLoop(core.mailbox) }
 
   // MARK: Checks
-
-  func origin(_ file: StaticString, _ line: UInt) -> CallSite? { debug ? CallSite(file, line) : nil }
 
   /// Traps when a method that cannot throw is called from a foreign thread, or on a closed loop.
   @inline(__always)

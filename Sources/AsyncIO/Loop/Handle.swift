@@ -2,80 +2,76 @@
 
 /// A callback that a loop will run. asyncio's `Handle`.
 ///
-/// It belongs to its loop's thread.
-public class Handle {
-  /// The work; gone once it ran or was cancelled, so that what it captured goes too.
-  private final var callback: (() throws -> Void)?
-  /// Whether it stays armed after a run, as a watched descriptor's callback does.
-  private final let repeats: Bool
-  /// Whether the ready queue holds it.
-  final var isQueued = false
-  /// Whether ``cancel()`` was called.
-  public final var isCancelled: Bool {
-    core.checkThread("Handle.isCancelled")
-    return wasCancelled
-  }
-  private(set) final var wasCancelled = false
-  /// The loop's queues. While they hold this handle that is a cycle, which the run or the loop's close ends.
-  final let core: LoopCore
-  /// Where it was scheduled, known in debug mode only.
-  private final let origin: Origin?
+/// It belongs to its loop's thread. Copies stand for the same callback. One that is not kept costs no memory.
+public struct Handle {
+  let call: ScheduledCall
 
-  /// A closure in a type of its own: generic code would have to wrap a bare one first, in memory of the heap.
-  private struct Taken {
-    let callback: (() throws -> Void)?
-  }
+  init(_ call: ScheduledCall) { self.call = call }
 
-  private final class Origin {
-    let site: CallSite
-    init(_ site: CallSite) { self.site = site }
-  }
+  /// The handle of a timer as one like any other, for where both kinds are kept.
+  public init(_ timer: TimerHandle) { call = timer.call }
 
-  init(_ core: LoopCore, repeats: Bool = false, origin: CallSite? = nil, _ callback: @escaping () throws -> Void) {
-    self.core = core
-    self.callback = callback
-    self.repeats = repeats
-    self.origin = origin.map(Origin.init)
+  /// Whether ``cancel()`` was called. asyncio's `cancelled`.
+  public var isCancelled: Bool {
+    call.core.checkThread("Handle.isCancelled")
+    return call.wasCancelled
   }
 
   /// Where the callback was scheduled; known in debug mode only.
-  public final var callSite: CallSite? { origin?.site }
+  public var callSite: CallSite? { call.callSite }
 
   /// Makes sure that the callback does not run (again), and lets go of it at once. asyncio's `cancel`.
   ///
   /// Cancelling twice, or after the callback ran, does nothing.
-  public func cancel() {
+  public consuming func cancel() {
+    let core = call.core
     core.checkThread("Handle.cancel")
-    wasCancelled = true
-    // When the closure goes, what it captured may call this handle. So it is taken out first, and released after that.
-    let taken = Taken(callback: callback)
-    callback = nil
-    withExtendedLifetime(taken) {}
-  }
-
-  /// Runs the callback, unless it was cancelled.
-  final func run() throws {
-    guard let work = repeats ? callback : callback.take() else { return }
-    try work()
+    call.cancel()
+    core.recycle(call)
   }
 }
 
 /// A callback that a loop will run at a certain time. asyncio's `TimerHandle`.
-public final class TimerHandle: Handle {
-  /// When the callback is due, on the loop's clock.
-  public let when: LoopClock.Instant
-  /// Where the timer queue keeps this handle; nil once it was taken out.
-  var slot: Int?
+///
+/// It belongs to its loop's thread. Copies stand for the same callback. One that is not kept costs no memory.
+public struct TimerHandle {
+  let call: ScheduledCall
 
-  init(_ core: LoopCore, when: LoopClock.Instant, origin: CallSite?, _ callback: @escaping () throws -> Void) {
-    self.when = when
-    super.init(core, origin: origin, callback)
+  init(_ call: ScheduledCall) { self.call = call }
+
+  /// When the callback is due, on the loop's clock. asyncio's `when`.
+  public var when: LoopClock.Instant { call.deadline }
+
+  /// Whether ``cancel()`` was called. asyncio's `cancelled`.
+  public var isCancelled: Bool {
+    call.core.checkThread("TimerHandle.isCancelled")
+    return call.wasCancelled
   }
 
-  /// Makes sure that the callback does not run, and lets go of it at once.
-  public override func cancel() {
-    guard !wasCancelled else { return }
-    super.cancel()
-    if let slot = slot.take() { core.cancelTimer(slot: slot) }
+  /// Where the callback was scheduled; known in debug mode only.
+  public var callSite: CallSite? { call.callSite }
+
+  /// Makes sure that the callback does not run, and lets go of it at once. asyncio's `cancel`.
+  ///
+  /// Cancelling twice, or after the callback ran, does nothing.
+  public consuming func cancel() {
+    let core = call.core
+    core.checkThread("TimerHandle.cancel")
+    call.cancel()
+    core.recycle(call)
   }
+}
+
+extension Handle: Hashable {
+  /// Whether both stand for the same callback.
+  public static func == (a: Handle, b: Handle) -> Bool { a.call === b.call }
+  /// Feeds what tells its callback from others to the hasher.
+  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(call)) }
+}
+
+extension TimerHandle: Hashable {
+  /// Whether both stand for the same callback.
+  public static func == (a: TimerHandle, b: TimerHandle) -> Bool { a.call === b.call }
+  /// Feeds what tells its callback from others to the hasher.
+  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(call)) }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import BasicContainers
 
 /// The queues of a loop: what its handles and executors need of it, without the loop itself.
 ///
@@ -16,6 +17,8 @@ final class LoopCore {
   private var capturedJob: (UnownedJob, JobExecutor)?
   /// An empty array that keeps its memory, which the mailbox is given for the next messages.
   private(set) var spareMessages: [Mailbox.Message] = []
+  /// The memory of calls that are over and that no handle refers to, for the next ones.
+  private let spareCalls = UncheckedCell(UniqueArray<ScheduledCall>())
   static let spareLimit = 1000
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
@@ -95,7 +98,24 @@ final class LoopCore {
     }
   }
 
-  func schedule(_ entry: ReadyQueue.Entry) {
+  /// Makes a call that runs once. Calls are made and run by the thousand, and an object from the heap for each would cost as
+  /// much as the rest: so those that are over lend the next ones their memory.
+  @inline(__always)
+  func makeCall(_ callback: consuming @escaping () throws -> Void) -> ScheduledCall {
+    guard !spareCalls.value.isEmpty else { return ScheduledCall(self, callback) }
+    let call = spareCalls.value.removeLast()
+    call.reuse(callback)
+    return call
+  }
+
+  /// Takes back the memory of a call that is over, unless a handle refers to it.
+  func recycle(_ call: consuming ScheduledCall) {
+    guard isKnownUniquelyReferenced(&call), call.isReusable, !isClosed else { return }
+    // The memory of a flood is not kept.
+    if spareCalls.value.count < LoopCore.spareLimit { spareCalls.value.append(call) }
+  }
+
+  func schedule(_ entry: consuming ReadyQueue.Entry) {
     admitMessages()
     ready.append(entry)
   }
@@ -146,8 +166,9 @@ final class LoopCore {
     timers.add(.job(job, executor), deadline: deadline)
   }
 
-  func schedule(_ handle: TimerHandle) {
-    handle.slot = timers.add(.callback(handle), deadline: handle.when.nanoseconds)
+  func schedule(_ call: ScheduledCall, at deadline: LoopClock.Instant) {
+    call.deadline = deadline
+    call.timerSlot = timers.add(.callback(call), deadline: deadline.nanoseconds)
   }
 
   /// Has it woken at that time. It is kept until then, or ``cancelTimer(of:)``.
@@ -174,9 +195,9 @@ final class LoopCore {
     let now = clock.now.nanoseconds
     while let entry = timers.popDue(by: now) {
       switch entry {
-      case .callback(let handle):
-        handle.slot = nil
-        ready.appendDue(.callback(handle))
+      case .callback(let call):
+        call.timerSlot = nil
+        ready.appendDue(.callback(call))
       case .wakeUp(let sleeper):
         sleeper.timerSlot = nil
         ready.appendDue(.wakeUp(sleeper))
@@ -203,12 +224,13 @@ final class LoopCore {
   /// - Returns: the Swift jobs that were in them, those in the order of the queue before those that a time has to come for.
   func close() -> [LeftJob] {
     isClosed = true
+    spareCalls.value.removeAll()
     // What other threads have sent joins the queues first: then only those have to be emptied.
     admit(mailbox.close())
     let due = timers.removeAll()
     for (entry, _) in due {
       switch entry {
-      case .callback(let handle): handle.slot = nil
+      case .callback(let call): call.timerSlot = nil
       case .wakeUp(let sleeper): sleeper.timerSlot = nil
       case .job: break
       }
@@ -216,7 +238,7 @@ final class LoopCore {
     var left: [LeftJob] = []
     for entry in ready.removeAll() {
       switch entry {
-      case .callback(let handle): handle.cancel()
+      case .callback(let call): call.cancel()
       case .wakeUp: break
       case .remoteCall(let call): call.drop()
       case .job(let job, let executor): left.append(LeftJob(job: job, executor: executor, delay: nil))
@@ -225,7 +247,7 @@ final class LoopCore {
     let now = clock.now
     for (entry, deadline) in due {
       switch entry {
-      case .callback(let handle): handle.cancel()
+      case .callback(let call): call.cancel()
       case .wakeUp: break
       case .job(let job, let executor):
         let delay = now.duration(to: LoopClock.Instant(nanoseconds: deadline))

@@ -3,15 +3,17 @@ import DequeModule
 
 /// What runs next, first in, first out: callbacks, what a timer has woken, calls from other threads and Swift jobs in one order,
 /// with a mark where the loop shall stop.
-struct ReadyQueue {
+///
+/// It is not copied, so that nobody has to look whether it was.
+struct ReadyQueue: ~Copyable {
   enum Entry {
-    case callback(Handle)
+    case callback(ScheduledCall)
     case wakeUp(any Wakeable)
     case remoteCall(any RemoteCall)
     case job(UnownedJob, JobExecutor)
   }
 
-  private var entries = Deque<Entry>()
+  private var entries = UniqueDeque<Entry>()
   /// How many entries were ever taken: the position of the first one that is left.
   private(set) var head = 0
   /// The position that a run goes up to, no further: everything that was scheduled before the stop lies below it.
@@ -22,11 +24,11 @@ struct ReadyQueue {
   var isEmpty: Bool { entries.isEmpty }
   var count: Int { entries.count }
 
-  mutating func append(_ entry: Entry) { entries.append(entry) }
+  mutating func append(_ entry: consuming Entry) { entries.append(entry) }
 
   /// Adds what became ready by a poll or by the clock. Where a stop was asked for, it goes in front of the mark: it was due
   /// before the stop, and only the loop has learnt of it later.
-  mutating func appendDue(_ entry: Entry) {
+  mutating func appendDue(_ entry: consuming Entry) {
     guard let mark = stopMark else {
       entries.append(entry)
       return
@@ -50,7 +52,7 @@ struct ReadyQueue {
 
   /// Takes the first entry, if it is a job; not while a stop stands, which sets its own limit.
   mutating func nextJob() -> Entry? {
-    guard stopMark == nil, case .job = entries.first else { return nil }
+    guard stopMark == nil, !entries.isEmpty, case .job = entries[0] else { return nil }
     return next(before: tail)
   }
 
@@ -62,9 +64,9 @@ struct ReadyQueue {
   }
 
   mutating func removeAll() -> [Entry] {
-    let dropped = Array(entries)
-    head += entries.count
-    entries.removeAll()
+    var dropped: [Entry] = []
+    while let entry = entries.popFirst() { dropped.append(entry) }
+    head += dropped.count
     stopMark = nil
     return dropped
   }

@@ -8,8 +8,8 @@ final class SignalHandlers: ReadinessWatcher {
   /// One signal, from its first handler to its removal. A delivery that is queued refers to this rather than to the handler:
   /// so it runs the handler that has replaced the first meanwhile, and none after a removal.
   private final class Registration {
-    var handle: Handle?
-    init(_ handle: Handle) { self.handle = handle }
+    var handler: ScheduledCall?
+    init(_ handler: ScheduledCall) { self.handler = handler }
   }
 
   private unowned let loop: EventLoop
@@ -36,16 +36,16 @@ final class SignalHandlers: ReadinessWatcher {
   var isEmpty: Bool { registrations.isEmpty && onEnding == nil }
 
   /// Sets the handler of a signal; false when it is another loop's.
-  func set(_ handle: Handle, for signal: Signal) throws(Errno) -> Bool {
+  func set(_ handler: ScheduledCall, for signal: Signal) throws(Errno) -> Bool {
     if kernel.hasSignalsOfTheProcess {
       guard try SignalTable.claim(signal, for: queue, kernel) else { return false }
     }
     guard let registration = registrations[signal] else {
-      registrations[signal] = Registration(handle)
+      registrations[signal] = Registration(handler)
       return true
     }
-    let old = registration.handle
-    registration.handle = handle
+    let old = registration.handler
+    registration.handler = handler
     old?.cancel()
     return true
   }
@@ -54,9 +54,9 @@ final class SignalHandlers: ReadinessWatcher {
   func remove(_ signal: Signal) -> Bool {
     guard let registration = registrations.removeValue(forKey: signal) else { return false }
     if kernel.hasSignalsOfTheProcess { SignalTable.release(signal, by: queue, kernel) }
-    let handle = registration.handle
-    registration.handle = nil
-    handle?.cancel()
+    let handler = registration.handler
+    registration.handler = nil
+    handler?.cancel()
     return true
   }
 
@@ -80,7 +80,7 @@ final class SignalHandlers: ReadinessWatcher {
   func descriptorIsReady(_ ready: Interest) {
     kernel.drainCounter(queue.counter)
     let isMoreLeft = queue.take { signal in
-      if !deliver(signal), let onEnding { schedule(Handle(loop.core) { onEnding(signal) }) }
+      if !deliver(signal), let onEnding { schedule { onEnding(signal) } }
     }
     // A handler that was removed here may have removed others when it was released, and so closed the counter.
     if isMoreLeft, loop.signalHandlers === self { queue.wake() }
@@ -91,17 +91,20 @@ final class SignalHandlers: ReadinessWatcher {
   ///
   /// - Returns: whether there is one, be it that it was cancelled, in which case the signal is ignored.
   func deliver(_ signal: Signal) -> Bool {
-    guard let registration = registrations[signal], let handle = registration.handle else { return false }
-    if handle.wasCancelled { return remove(signal) }
-    let delivery = Handle(loop.core, origin: handle.callSite) { [unowned loop] in
-      guard let handle = registration.handle else { return }
-      do { try handle.run() } catch { loop.reportFailure(of: handle, error) }
+    guard let registration = registrations[signal], let handler = registration.handler else { return false }
+    if handler.wasCancelled { return remove(signal) }
+    schedule(madeAt: handler.callSite) { [unowned loop] in
+      guard let handler = registration.handler else { return }
+      do { try handler.run() } catch { loop.reportFailure(of: handler, error) }
     }
-    schedule(delivery)
     return true
   }
 
-  private func schedule(_ handle: Handle) { loop.core.ready.appendDue(.callback(handle)) }
+  private func schedule(madeAt callSite: CallSite? = nil, _ callback: @escaping () throws -> Void) {
+    let call = loop.core.makeCall(callback)
+    if let callSite { call.callSite = callSite }
+    loop.core.ready.appendDue(.callback(call))
+  }
 
   // MARK: The end
 

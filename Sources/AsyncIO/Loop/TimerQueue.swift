@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+import BasicContainers
 
 /// What is due when: a heap ordered by deadline, and among equal deadlines by the order of scheduling.
 ///
 /// A cancelled entry leaves the heap at once. Most timers are time limits, which are cancelled soon after they were added:
 /// their nodes are still near the heap's end, where nothing has to move, and their slots are still in the cache for the
 /// next one.
-struct TimerQueue {
+struct TimerQueue: ~Copyable {
   enum Entry {
-    case callback(TimerHandle)
+    case callback(ScheduledCall)
     case wakeUp(any Wakeable)
     case job(UnownedJob, JobExecutor)
   }
 
   /// A plain value, so that the heap moves it without counting references.
-  private struct Node {
+  // Not private: a debug build of another file, which destroys the queue, would miss its metadata (Swift 6.3.1).
+  struct Node {
     var deadline: Int64
     var sequence: UInt64
     /// Where `entries` keeps what is due.
@@ -25,11 +27,13 @@ struct TimerQueue {
   }
 
   /// A heap of four children a node: half as deep as a binary one, and its children share a cache line or two.
-  private var heap: [Node] = []
-  private var entries: [Entry?] = []
-  /// Where the heap has the node of each slot; apart from the entries, to be small enough for the cache.
-  private var places: [Int32] = []
-  private var freeSlots: [Int] = []
+  private var heap = UniqueArray<Node>()
+  private var entries = UniqueArray<Entry?>()
+  /// Where the heap has the node of each slot, and of a free one the next free slot; apart from the entries, to be small
+  /// enough for the cache.
+  private var places = UniqueArray<Int32>()
+  /// The slot that became free last; negative when there is none.
+  private var firstFree: Int32 = -1
   private var nextSequence: UInt64 = 0
 
   /// How many entries are left.
@@ -39,10 +43,11 @@ struct TimerQueue {
   ///
   /// - Returns: its slot, to cancel it by.
   @discardableResult
-  mutating func add(_ entry: Entry, deadline: Int64) -> Int {
+  mutating func add(_ entry: consuming Entry, deadline: Int64) -> Int {
     let slot: Int
-    if let free = freeSlots.popLast() {
-      slot = free
+    if firstFree >= 0 {
+      slot = Int(firstFree)
+      firstFree = places[slot]
       entries[slot] = entry
     } else {
       slot = entries.count
@@ -60,7 +65,7 @@ struct TimerQueue {
   mutating func cancel(slot: Int) { _ = remove(at: Int(places[slot])) }
 
   /// The earliest deadline.
-  var nextDeadline: Int64? { heap.first?.deadline }
+  var nextDeadline: Int64? { heap.isEmpty ? nil : heap[0].deadline }
 
   /// Takes the first entry, if it is due by then.
   mutating func popDue(by now: Int64) -> Entry? {
@@ -69,11 +74,12 @@ struct TimerQueue {
   }
 
   /// How many jobs are left.
-  var jobCount: Int { entries.count { if case .job = $0 { true } else { false } } }
+  var jobCount: Int { all.count { if case .job = $0.entry { true } else { false } } }
 
   /// Everything that is left, the earliest first.
   var all: [(entry: Entry, deadline: Int64)] {
-    heap.sorted(by: <).compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
+    let nodes = heap.indices.map { heap[$0] }.sorted(by: <)
+    return nodes.compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
   }
 
   /// Takes everything that is left.
@@ -90,7 +96,8 @@ struct TimerQueue {
       // It comes from elsewhere in the heap, and may belong above the place as well as below.
       if index > 0, last < heap[(index - 1) / 4] { siftUp(last, from: index) } else { siftDown(last, from: index) }
     }
-    freeSlots.append(slot)
+    places[slot] = firstFree
+    firstFree = Int32(truncatingIfNeeded: slot)
     return entries[slot].take()
   }
 

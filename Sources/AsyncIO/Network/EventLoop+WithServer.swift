@@ -22,14 +22,9 @@ extension EventLoop {
     _ server: Server, gracePeriod: Duration = .seconds(10), _ body: (Server) async throws -> Result
   ) async throws -> Result {
     try checkOpen("withServer")
-    let result: Result
-    do {
-      result = try await body(server)
-    } catch {
-      await server.shutdownRegardless(gracePeriod: gracePeriod)
-      throw error
-    }
+    let outcome: Swift.Result<Result, any Error>
+    do { outcome = .success(try await body(server)) } catch { outcome = .failure(error) }
     await server.shutdownRegardless(gracePeriod: gracePeriod)
-    return result
+    return try outcome.get()
   }
 }

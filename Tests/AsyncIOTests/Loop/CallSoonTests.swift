@@ -25,7 +25,7 @@ import Testing
       do {
         let probe = ReleaseProbe { released += 1 }
         let work = { probe.touch() }
-        handle = isTimer ? loop.callLater(.zero, work) : loop.callSoon(work)
+        handle = isTimer ? Handle(loop.callLater(.zero, work)) : loop.callSoon(work)
       }
       #expect(released == 0)
       loop.stop()
@@ -150,6 +150,64 @@ import Testing
     }
   }
 
+  @Test("a handle that is kept stands for its own callback, whatever was scheduled since")
+  func keptHandles() throws {
+    try withLoop { loop, kernel in
+      var ran = 0
+      let over = loop.callSoon {}
+      let timer = loop.callLater(.zero) {}
+      for _ in 0..<10 { loop.callSoon {} }
+      loop.stop()
+      try loop.runForever()
+      let next = (0..<20).map { _ in loop.callSoon { ran += 1 } }
+      let later = (0..<20).map { _ in loop.callLater(.zero) { ran += 1 } }
+      over.cancel()
+      timer.cancel()
+      #expect(over.isCancelled && timer.isCancelled)
+      #expect(!next.contains(over) && !later.contains(timer) && !next.contains(Handle(timer)))
+      #expect(Set(next).count == 20 && Set(later).count == 20)
+      loop.stop()
+      try loop.runForever()
+      #expect(ran == 40)
+      #expect(!next.contains { $0.isCancelled } && !later.contains { $0.isCancelled })
+    }
+  }
+
+  @Test("the memory of a call that is over serves the next one, unless a handle refers to it, or its loop was closed")
+  func reuse() {
+    let core = LoopCore.unused
+    weak var over: ScheduledCall?
+    do {
+      let call = core.makeCall {}
+      over = call
+      call.cancel()
+      core.recycle(consume call)
+    }
+    let next = core.makeCall {}
+    #expect(next === over && !next.wasCancelled)
+    let kept = Handle(next)
+    core.recycle(consume next)
+    let another = core.makeCall {}
+    #expect(kept.call !== another)
+    _ = core.close()
+    over = another
+    core.recycle(consume another)
+    #expect(over == nil)
+  }
+
+  @Test("the memory of a flood of calls is given back")
+  func flood() {
+    let core = LoopCore.unused
+    let calls = Boxed((0..<LoopCore.spareLimit + 10).map { _ in core.makeCall {} })
+    let all = calls.value.map { WeakCall(call: $0) }
+    while let call = calls.value.popLast() { core.recycle(call) }
+    #expect(all.count { $0.call != nil } == LoopCore.spareLimit)
+    _ = core.close()
+    #expect(!all.contains { $0.call != nil })
+  }
+
+  private struct WeakCall { weak var call: ScheduledCall? }
+
   @Test("letting go of a cancelled callback may cancel it again, and schedule")
   func reentrantCancel() throws {
     try withLoop { loop, kernel in
@@ -162,7 +220,7 @@ import Testing
         }
       }
       box.value.append(loop.callSoon { [p = probe()] in p.touch() })
-      box.value.append(loop.callLater(.seconds(100)) { [p = probe()] in p.touch() })
+      box.value.append(Handle(loop.callLater(.seconds(100)) { [p = probe()] in p.touch() }))
       box.value[0].cancel()
       loop.stop()
       try loop.runForever()
@@ -185,7 +243,7 @@ import Testing
       try loop.runForever()
       #expect(ran)
       #expect(Set(errors.contexts.compactMap { ($0.error as? TestError)?.number }) == [31, 32, 33])
-      #expect(errors.contexts.first?.handle === failing)
+      #expect(errors.contexts.first?.handle == failing)
     }
   }
 }

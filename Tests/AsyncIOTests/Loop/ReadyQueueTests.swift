@@ -8,9 +8,7 @@ import Testing
   private final class Fixture {
     var queue = ReadyQueue()
 
-    static func entry(_ number: Int) -> ReadyQueue.Entry {
-      .callback(TimerHandle(.unused, when: .init(nanoseconds: Int64(number))))
-    }
+    static func entry(_ number: Int) -> ReadyQueue.Entry { .wakeUp(Numbered(number)) }
 
     func append(_ numbers: Int...) { for number in numbers { queue.append(Fixture.entry(number)) } }
 
@@ -18,8 +16,8 @@ import Testing
     func removeAll() -> [Int] { queue.removeAll().compactMap(Fixture.number) }
 
     static func number(_ entry: ReadyQueue.Entry) -> Int? {
-      guard case .callback(let handle as TimerHandle) = entry else { return nil }
-      return Int(handle.when.nanoseconds)
+      guard case .wakeUp(let sleeper) = entry else { return nil }
+      return (sleeper as? Numbered)?.number
     }
 
     /// Takes everything that a batch with this limit may have.
@@ -138,9 +136,14 @@ import Testing
   }
 }
 
-extension TimerHandle {
-  /// A handle that stands for itself: `when` tells it from others.
-  convenience init(_ core: LoopCore, when: EventLoop.Clock.Instant) { self.init(core, when: when, origin: nil) {} }
+/// What a queue holds, with a number to tell it from others.
+final class Numbered: Wakeable {
+  let number: Int
+  var timerSlot: Int?
+
+  init(_ number: Int) { self.number = number }
+
+  func wake() {}
 }
 
 extension LoopCore {

@@ -315,7 +315,7 @@ import Testing
       loop.stop()
       try loop.runForever()
       #expect(errors.contexts.map { $0.error as? TestError } == [TestError(number: 67), TestError(number: 67)])
-      #expect(errors.contexts.allSatisfy { $0.handle === handle })
+      #expect(errors.contexts.allSatisfy { $0.handle == handle })
     }
   }
 

@@ -4,33 +4,27 @@ import Testing
 @testable import AsyncIO
 
 @Suite struct TimerQueueTests {
-  private func handle(_ deadline: Int64) -> TimerHandle {
-    TimerHandle(.unused, when: .init(nanoseconds: deadline))
+  private func add(_ queue: Boxed<TimerQueue>, _ deadline: Int64) -> Numbered {
+    let entry = Numbered(Int(deadline))
+    entry.timerSlot = queue.value.add(.wakeUp(entry), deadline: deadline)
+    return entry
   }
 
-  private func add(_ queue: Boxed<TimerQueue>, _ deadline: Int64) -> TimerHandle {
-    let handle = handle(deadline)
-    handle.slot = queue.value.add(.callback(handle), deadline: deadline)
-    return handle
+  private func cancel(_ queue: Boxed<TimerQueue>, _ entry: Numbered) {
+    if let slot = entry.timerSlot.take() { queue.value.cancel(slot: slot) }
   }
 
-  private func cancel(_ queue: Boxed<TimerQueue>, _ handle: TimerHandle) {
-    guard let slot = handle.slot.take() else { return }
-    handle.cancel()
-    queue.value.cancel(slot: slot)
-  }
-
-  private func pop(_ queue: Boxed<TimerQueue>, by now: Int64) -> TimerHandle? {
-    guard case .callback(let handle)? = queue.value.popDue(by: now) else { return nil }
-    return handle
+  private func pop(_ queue: Boxed<TimerQueue>, by now: Int64) -> Numbered? {
+    guard case .wakeUp(let entry)? = queue.value.popDue(by: now) else { return nil }
+    return entry as? Numbered
   }
 
   @Test func earliestFirst() {
     let queue = Boxed(TimerQueue())
     for deadline in [5, 3, 9, 1, 7, -2, .max, .min] as [Int64] { _ = add(queue, deadline) }
     #expect(queue.nextDeadline() == .min)
-    var order: [Int64] = []
-    while let next = pop(queue, by: .max) { order.append(next.when.nanoseconds) }
+    var order: [Int] = []
+    while let next = pop(queue, by: .max) { order.append(next.number) }
     #expect(order == [.min, -2, 1, 3, 5, 7, 9, .max])
     #expect(queue.value.count == 0 && queue.nextDeadline() == nil)
   }
@@ -47,7 +41,7 @@ import Testing
     let queue = Boxed(TimerQueue())
     let first = (0..<500).map { _ in add(queue, 7) }
     let earlier = (0..<500).map { _ in add(queue, 6) }
-    for handle in earlier + first { #expect(pop(queue, by: 7) === handle) }
+    for entry in earlier + first { #expect(pop(queue, by: 7) === entry) }
   }
 
   @Test("cancelled entries leave at once, from anywhere in the queue, and the others keep their order")
@@ -55,14 +49,14 @@ import Testing
     for step in 1...7 {
       let queue = Boxed(TimerQueue())
       // Neither in the order of their deadlines nor in the opposite one.
-      let handles = (0..<211).map { add(queue, Int64($0 * 97 % 211)) }
-      var expected: [Int64] = []
-      for (index, handle) in handles.enumerated() {
-        if index % step == 0 { cancel(queue, handle) } else { expected.append(handle.when.nanoseconds) }
+      let entries = (0..<211).map { add(queue, Int64($0 * 97 % 211)) }
+      var expected: [Int] = []
+      for (index, entry) in entries.enumerated() {
+        if index % step == 0 { cancel(queue, entry) } else { expected.append(entry.number) }
       }
       #expect(queue.value.count == expected.count)
-      var order: [Int64] = []
-      while let next = pop(queue, by: .max) { order.append(next.when.nanoseconds) }
+      var order: [Int] = []
+      while let next = pop(queue, by: .max) { order.append(next.number) }
       #expect(order == expected.sorted())
     }
   }
@@ -70,13 +64,13 @@ import Testing
   @Test("Slots are used again, the last one first")
   func slots() {
     let queue = Boxed(TimerQueue())
-    let handles = (0..<10).map { add(queue, Int64($0)) }
-    let (third, seventh) = (handles[3].slot, handles[7].slot)
-    cancel(queue, handles[3])
-    cancel(queue, handles[7])
-    #expect(add(queue, 1).slot == seventh)
-    #expect(add(queue, 1).slot == third)
-    #expect(add(queue, 1).slot == 10)
+    let entries = (0..<10).map { add(queue, Int64($0)) }
+    let (third, seventh) = (entries[3].timerSlot, entries[7].timerSlot)
+    cancel(queue, entries[3])
+    cancel(queue, entries[7])
+    #expect(add(queue, 1).timerSlot == seventh)
+    #expect(add(queue, 1).timerSlot == third)
+    #expect(add(queue, 1).timerSlot == 10)
   }
 
   @Test("a cancelled timer lets go of its closure, and its queue of it, at once")
@@ -84,33 +78,33 @@ import Testing
     var released = 0
     var probe: ReleaseProbe? = ReleaseProbe { released += 1 }
     let core = LoopCore.unused
-    let handle = TimerHandle(core, when: .init(nanoseconds: 1), origin: nil) { [probe] in probe?.touch() }
-    core.schedule(handle)
+    let call = core.makeCall { [probe] in probe?.touch() }
+    core.schedule(call, at: .init(nanoseconds: 1))
     #expect(core.nextDeadline() == 1)
     probe = nil
     #expect(released == 0)
-    handle.cancel()
+    call.cancel()
     #expect(released == 1)
     #expect(core.nextDeadline() == nil)
-    #expect(handle.slot == nil)
+    #expect(call.timerSlot == nil)
   }
 
   @Test("The queue lets go of what has come up, and of what was cancelled", arguments: [false, true])
   func letsGo(cancels: Bool) {
     let queue = Boxed(TimerQueue())
-    weak var gone: TimerHandle?
+    weak var gone: Numbered?
     do {
-      let handle = add(queue, 1)
-      gone = handle
-      if cancels { cancel(queue, handle) } else { #expect(pop(queue, by: 1) === handle) }
+      let entry = add(queue, 1)
+      gone = entry
+      if cancels { cancel(queue, entry) } else { #expect(pop(queue, by: 1) === entry) }
     }
     #expect(gone == nil)
   }
 
   @Test func removeAllGivesWhatIsNotCancelled() {
     let queue = Boxed(TimerQueue())
-    let handles = (0..<10).map { add(queue, Int64($0)) }
-    cancel(queue, handles[3])
+    let entries = (0..<10).map { add(queue, Int64($0)) }
+    cancel(queue, entries[3])
     _ = pop(queue, by: 0)
     let left = queue.removeAll()
     #expect(left.count == 8)
@@ -121,7 +115,7 @@ import Testing
   @Test("random operations agree with a sorted list", arguments: 1...20 as ClosedRange<UInt64>)
   func model(_ seed: UInt64) {
     struct Model: Comparable {
-      var handle: TimerHandle
+      var entry: Numbered
       var deadline: Int64
       var sequence: Int
       static func == (a: Model, b: Model) -> Bool { a.sequence == b.sequence }
@@ -140,22 +134,22 @@ import Testing
       switch Int.random(in: 0..<(10 + cancelWeight), using: &random) {
       case 0..<7:
         let deadline = Int64.random(in: range, using: &random)
-        model.append(Model(handle: add(queue, deadline), deadline: deadline, sequence: sequence))
+        model.append(Model(entry: add(queue, deadline), deadline: deadline, sequence: sequence))
         sequence += 1
       case 7..<10:
         let now = Int64.random(in: range, using: &random)
         let due = model.min()
         let expected = due.flatMap { $0.deadline <= now ? $0 : nil }
         #expect(queue.nextDeadline() == due?.deadline)
-        #expect(pop(queue, by: now) === expected?.handle)
+        #expect(pop(queue, by: now) === expected?.entry)
         if let expected { model.removeAll { $0.sequence == expected.sequence } }
       default:
         guard let index = model.indices.randomElement(using: &random) else { break }
-        cancel(queue, model.remove(at: index).handle)
+        cancel(queue, model.remove(at: index).entry)
       }
     }
     model.sort()
-    for entry in model { #expect(pop(queue, by: .max) === entry.handle) }
+    for due in model { #expect(pop(queue, by: .max) === due.entry) }
     #expect(pop(queue, by: .max) == nil)
     #expect(queue.value.count == 0)
   }

@@ -103,9 +103,9 @@ final class ReleaseProbe {
 }
 
 /// A value to share and change, also inside an expectation.
-final class Boxed<Value> {
+final class Boxed<Value: ~Copyable> {
   var value: Value
-  init(_ value: Value) { self.value = value }
+  init(_ value: consuming Value) { self.value = value }
 }
 
 /// A value that several threads share.

@@ -29,13 +29,11 @@ enum CostProbe {
 
   static let things: [String: Thing] = [
     "call-soon": { loop, times in
-      for _ in 0..<times { loop.callSoon {} }
-      try await loop.sleep(for: .zero)
+      try await inBatches(loop, times) { loop.callSoon {} }
     },
     "call-soon-threadsafe": { loop, times in
       let remote = loop.remote
-      for _ in 0..<times { try remote.callSoonThreadsafe { _ in } }
-      try await loop.sleep(for: .zero)
+      try await inBatches(loop, times) { try remote.callSoonThreadsafe { _ in } }
     },
     "timer": { loop, times in
       for _ in 0..<times { loop.callLater(.seconds(10)) {}.cancel() }
@@ -45,6 +43,11 @@ enum CostProbe {
     },
     "task": { loop, times in
       for _ in 0..<times { try await loop.createTask { try await loop.sleep(for: .zero) }.value }
+    },
+    "task-value": { loop, times in
+      var sum = 0
+      for _ in 0..<times { sum += try await loop.createTask { 1 }.value }
+      precondition(sum == times)
     },
     "time-limit": { loop, times in
       for _ in 0..<times { try await loop.withTimeout(.seconds(10)) { try await loop.sleep(for: .zero) } }
@@ -74,6 +77,14 @@ enum CostProbe {
       try await exchange(loop, peer, times)
     },
   ]
+
+  /// Does a thing so many times, and has the loop run after each hundred.
+  private static func inBatches(_ loop: EventLoop, _ times: Int, _ thing: () throws -> Void) async throws {
+    for _ in 0..<times / 100 {
+      for _ in 0..<100 { try thing() }
+      try await loop.sleep(for: .zero)
+    }
+  }
 
   /// Sends a message again each time when it has come back.
   private static func exchange(_ loop: EventLoop, _ peer: Socket, _ times: Int) async throws {
