@@ -94,7 +94,13 @@ extension EventLoop {
   func connectedEndpoint(
     _ recorder: DatagramRecorder = DatagramRecorder(), to peer: DatagramRecorder
   ) async throws -> DatagramRecorder {
-    let address = peer.address
+    try await connectedEndpoint(recorder, to: peer.address)
+  }
+
+  /// An endpoint that is connected to an address.
+  func connectedEndpoint(
+    _ recorder: DatagramRecorder = DatagramRecorder(), to address: SocketAddress
+  ) async throws -> DatagramRecorder {
     let remote = (try #require(address.host), Int(try #require(address.port)))
     return try await createDatagramEndpoint({ recorder }, remoteAddress: remote).protocol
   }
@@ -110,4 +116,20 @@ extension EventLoop {
     for recorder in recorders { recorder.transport.close() }
     try await until("the endpoints end") { recorders.allSatisfy(\.isLost) }
   }
+}
+
+/// A port where datagrams are refused. Its socket is connected to itself, and so takes nothing from others; a port that was
+/// merely closed might be given to another test meanwhile.
+struct RefusingPort {
+  private let socket: Socket
+  let address: SocketAddress
+
+  init(_ host: String = "127.0.0.1") throws {
+    socket = try Socket(host.contains(":") ? .ipv6 : .ipv4, .datagram)
+    try socket.bind(to: try #require(SocketAddress(ip: host, port: 0)))
+    address = try #require(socket.localAddress)
+    try socket.connect(to: address)
+  }
+
+  func close() { socket.close() }
 }

@@ -157,15 +157,15 @@ struct DatagramTransportTests {
   @Test("a port that refuses is told to errorReceived, and the endpoint stays open")
   func refused() throws {
     try runLoop { loop, kernel in
-      let server = try await loop.openEndpoint()
-      let client = try await loop.connectedEndpoint(to: server)
-      try await loop.close(server)
+      let refusing = try RefusingPort()
+      defer { refusing.close() }
+      let client = try await loop.connectedEndpoint(to: refusing.address)
       for round in 1...2 {
         client.transport.sendTo("anybody?")
         try await loop.until { client.errors.count == round }
       }
       #expect(client.calls == [.made, .error(.connectionRefused), .error(.connectionRefused)])
-      #expect(client.ioErrors.last?.description.contains("\(server.address)") == true)
+      #expect(client.ioErrors.last?.description.contains("\(refusing.address)") == true)
       #expect(!client.transport.isClosing)
       try await loop.close(client)
       #expect(client.calls.last == .lost(nil))

@@ -13,19 +13,13 @@ struct ErrorQueueTests {
     host == "::1" ? SocketOption(level: 41, name: 25) : SocketOption(level: 0, name: 11)
   }
 
-  /// An address at which nobody receives.
-  private func closedPort(_ loop: EventLoop, _ host: String) async throws -> SocketAddress {
-    let gone = try await loop.openEndpoint(host: host)
-    let address = gone.address
-    try await loop.close(gone)
-    return address
-  }
-
   @Test(
     "an endpoint open to all is told which address refused, once, and does not spin", arguments: ["127.0.0.1", "::1"])
   func openEndpoint(_ host: String) throws {
     try runLoop { loop, kernel in
-      let closed = try await closedPort(loop, host)
+      let port = try RefusingPort(host)
+      defer { port.close() }
+      let closed = port.address
       let endpoint = try await loop.openEndpoint(host: host)
       try #require(endpoint.transport.getExtraInfo(.socket)).setOption(ErrorQueueTests.queuesErrors(host), true)
       for round in 1...3 {
@@ -43,10 +37,11 @@ struct ErrorQueueTests {
   @Test("a connected endpoint is told once as well", arguments: ["127.0.0.1", "::1"])
   func connectedEndpoint(_ host: String) throws {
     try runLoop { loop, kernel in
-      let closed = try await closedPort(loop, host)
-      let port = Int(try #require(closed.port))
+      let port = try RefusingPort(host)
+      defer { port.close() }
+      let closed = port.address
       let client = try await loop.createDatagramEndpoint(
-        DatagramRecorder.init, remoteAddress: (host, port)
+        DatagramRecorder.init, remoteAddress: (host, Int(try #require(closed.port)))
       ).protocol
       try #require(client.transport.getExtraInfo(.socket)).setOption(ErrorQueueTests.queuesErrors(host), true)
       client.transport.sendTo("anybody?")
@@ -60,7 +55,9 @@ struct ErrorQueueTests {
   @Test("errors that come in a burst are all told")
   func burst() throws {
     try runLoop { loop, kernel in
-      let closed = try await closedPort(loop, "127.0.0.1")
+      let port = try RefusingPort()
+      defer { port.close() }
+      let closed = port.address
       let endpoint = try await loop.openEndpoint()
       try #require(endpoint.transport.getExtraInfo(.socket)).setOption(
         ErrorQueueTests.queuesErrors("127.0.0.1"), true)
@@ -77,7 +74,9 @@ struct ErrorQueueTests {
   @Test("an endpoint that is closed by the first error hears of no other")
   func closedByError() throws {
     try runLoop { loop, kernel in
-      let closed = try await closedPort(loop, "127.0.0.1")
+      let port = try RefusingPort()
+      defer { port.close() }
+      let closed = port.address
       let endpoint = try await loop.openEndpoint()
       let socket = try #require(endpoint.transport.getExtraInfo(.socket))
       try socket.setOption(ErrorQueueTests.queuesErrors("127.0.0.1"), true)
@@ -95,7 +94,9 @@ struct ErrorQueueTests {
   @Test("a task that waits for a datagram is woken with the error, and its next wait does not spin")
   func waitingTask() throws {
     try runLoop { loop, kernel in
-      let closed = try await closedPort(loop, "127.0.0.1")
+      let port = try RefusingPort()
+      defer { port.close() }
+      let closed = port.address
       let socket = try Socket(.ipv4, .datagram, transportProtocol: 0, kernel: kernel)
       try socket.bind(to: try #require(SocketAddress(ip: "127.0.0.1", port: 0)))
       try socket.setOption(ErrorQueueTests.queuesErrors("127.0.0.1"), true)
