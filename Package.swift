@@ -120,6 +120,7 @@ let package = Package(
         "PoolProbe",
         "MainThreadProbe",
         "graceful-restart",
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

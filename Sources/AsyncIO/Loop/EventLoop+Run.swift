@@ -120,6 +120,7 @@ extension EventLoop {
   /// So few that an I/O event hardly waits for them.
   private static let stepsWithoutPoll = 32
 
+  @inline(__always)
   func run(_ entry: consuming ReadyQueue.Entry) {
     switch consume entry {
     case .callback(let call):
@@ -129,10 +130,14 @@ extension EventLoop {
     case .wakeUp(let sleeper):
       sleeper.wake()
     case .remoteCall(let call):
-      // There is no other kind. The queues do not know it, since it knows the loop.
-      do { try (call as? RemoteHandle)?.run(on: self) } catch { reportFailure(of: nil, error) }
+      run(call)
     case .job(let job, let executor):
       run(job, on: executor)
     }
+  }
+
+  private func run(_ call: any RemoteCall) {
+    // There is no other kind. The queues do not know it, since it knows the loop.
+    do { try (call as? RemoteHandle)?.run(on: self) } catch { reportFailure(of: nil, error) }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import BasicContainers
+import DequeModule
 
 /// The queues of a loop: what its handles and executors need of it, without the loop itself.
 ///
@@ -15,8 +16,8 @@ final class LoopCore {
   /// Which job of a task that starts eagerly is expected next. That one is captured, to be run at once, and not queued.
   private var eagerStep = EagerStep.none
   private var capturedJob: (UnownedJob, JobExecutor)?
-  /// An empty array that keeps its memory, which the mailbox is given for the next messages.
-  private(set) var spareMessages: [Mailbox.Message] = []
+  /// An empty queue that keeps its memory, which the mailbox is given for the next messages.
+  let spareMessages = UncheckedCell(UniqueDeque<Mailbox.Message>())
   /// The memory of calls that are over and that no handle refers to, for the next ones.
   private let spareCalls = UncheckedCell(UniqueArray<ScheduledCall>())
   static let spareLimit = 1000
@@ -77,19 +78,16 @@ final class LoopCore {
   }
 
   private func admitAll() {
-    var messages = spareMessages
-    spareMessages = []
-    mailbox.takeAll(into: &messages)
-    admit(messages)
+    mailbox.takeAll(into: &spareMessages.value)
+    let count = spareMessages.value.count
+    admit(&spareMessages.value)
     // The memory of a flood is not kept.
-    guard messages.count <= LoopCore.spareLimit else { return }
-    messages.removeAll(keepingCapacity: true)
-    spareMessages = messages
+    if count > LoopCore.spareLimit { spareMessages.value = UniqueDeque() }
   }
 
-  private func admit(_ messages: [Mailbox.Message]) {
-    for message in messages {
-      switch message {
+  private func admit(_ messages: inout UniqueDeque<Mailbox.Message>) {
+    while let message = messages.popFirst() {
+      switch consume message {
       case .call(let call): ready.append(.remoteCall(call))
       case .job(let job, let executor): ready.append(.job(job, executor))
       case .timedJob(let job, let executor, let deadline): timers.add(.job(job, executor), deadline: deadline)
@@ -226,7 +224,8 @@ final class LoopCore {
     isClosed = true
     spareCalls.value.removeAll()
     // What other threads have sent joins the queues first: then only those have to be emptied.
-    admit(mailbox.close())
+    var messages = mailbox.close()
+    admit(&messages)
     let due = timers.removeAll()
     for (entry, _) in due {
       switch entry {

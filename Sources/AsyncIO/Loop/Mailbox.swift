@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import DequeModule
 import Synchronization
 
 /// A call from another thread, as the queues see it, which do not know the loop that it is made with.
@@ -16,13 +17,15 @@ final class Mailbox: Sendable {
     case stop
   }
 
-  private struct State {
-    var messages: [Message] = []
-    /// Ends the loop's poll; nil once the loop is closed.
-    var waker: (any Waker)?
+  private struct State: ~Copyable {
+    var messages = UniqueDeque<Message>()
+    /// Set when the loop is closed.
+    var isClosed = false
   }
 
-  private let state: Mutex<State>
+  private let state = Mutex(State())
+  /// Ends the loop's poll. Not to be used once the loop is closed.
+  private let waker: any Waker
   /// Whether `messages` has any: what the loop looks at before it takes the lock.
   private let hasMessages = Atomic(false)
   /// Whether the loop may be blocked in a poll and nobody has woken it yet.
@@ -30,9 +33,7 @@ final class Mailbox: Sendable {
   /// The thread that runs the loop; zero while none does.
   private let runner = Atomic<UInt>(0)
 
-  init(waker: any Waker) {
-    state = Mutex(State(waker: waker))
-  }
+  init(waker: any Waker) { self.waker = waker }
 
   // MARK: Any thread
 
@@ -40,8 +41,10 @@ final class Mailbox: Sendable {
   @discardableResult
   func post(_ message: Message) -> Bool {
     state.withLock { state in
-      guard let waker = state.waker else { return false }
+      guard !state.isClosed else { return false }
       state.messages.append(message)
+      // Whoever left the first of them has seen to it that the loop will look.
+      guard state.messages.count == 1 else { return true }
       // The loop says that it will sleep and then looks for messages; we add one and then look whether it sleeps. One
       // of the two sees the other, and of many senders only the first writes to the waker. Under the lock, so that
       // `close` cannot take the waker's descriptor away meanwhile.
@@ -51,7 +54,7 @@ final class Mailbox: Sendable {
     }
   }
 
-  var isClosed: Bool { state.withLock { $0.waker == nil } }
+  var isClosed: Bool { state.withLock { $0.isClosed } }
 
   var isRunning: Bool { runner.load(ordering: .relaxed) != 0 }
 
@@ -66,8 +69,8 @@ final class Mailbox: Sendable {
 
   var mayHaveMessages: Bool { hasMessages.load(ordering: .acquiring) }
 
-  /// Takes all messages, in their order, and leaves the memory of an empty array for those to come.
-  func takeAll(into messages: inout [Message]) {
+  /// Takes all messages, in their order, and leaves the memory of an empty queue for those to come.
+  func takeAll(into messages: inout UniqueDeque<Message>) {
     state.withLock { state in
       hasMessages.store(false, ordering: .relaxed)
       swap(&messages, &state.messages)
@@ -87,11 +90,11 @@ final class Mailbox: Sendable {
   }
 
   /// Shuts the door; nobody uses the waker from here on. Tells what was left.
-  func close() -> [Message] {
+  func close() -> UniqueDeque<Message> {
     state.withLock { state in
-      state.waker = nil
+      state.isClosed = true
       hasMessages.store(false, ordering: .relaxed)
-      var left: [Message] = []
+      var left = UniqueDeque<Message>()
       swap(&left, &state.messages)
       return left
     }

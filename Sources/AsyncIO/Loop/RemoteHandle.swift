@@ -4,11 +4,10 @@ import Synchronization
 /// A callback that was sent to a loop from another thread. asyncio's `Handle` of `call_soon_threadsafe`, which here may be
 /// cancelled from any thread.
 public final class RemoteHandle: Sendable {
-  private enum State {
-    case waiting((EventLoop) throws -> Void)
-    /// It ran, or its loop was closed.
-    case over
-    case cancelled
+  private struct State {
+    /// Nil once it ran or was cancelled, or its loop was closed.
+    var body: ((EventLoop) throws -> Void)?
+    var isCancelled = false
   }
 
   /// The closure was sent, so that nobody else can reach what it captured: it may be run on the loop's thread, and let go
@@ -18,7 +17,7 @@ public final class RemoteHandle: Sendable {
   private let onDrop: (@Sendable () -> Void)?
 
   init(_ body: sending @escaping (EventLoop) throws -> Void, onDrop: (@Sendable () -> Void)? = nil) {
-    state = Mutex(LoopBound(.waiting(body)))
+    state = Mutex(LoopBound(State(body: body)))
     self.onDrop = onDrop
   }
 
@@ -28,33 +27,29 @@ public final class RemoteHandle: Sendable {
   ///
   /// - Returns: whether this call kept it from running.
   @discardableResult
-  public func cancel() -> Bool { take(.cancelled) != nil }
+  public func cancel() -> Bool { take(isCancelled: true) != nil }
 
   /// Whether ``cancel()`` kept the callback from running. asyncio's `cancelled`.
-  public var isCancelled: Bool {
-    state.withLock { state in
-      if case .cancelled = state.value { true } else { false }
-    }
-  }
+  public var isCancelled: Bool { state.withLock { $0.value.isCancelled } }
 
   /// Runs the callback, unless it was cancelled. On the loop's thread.
   func run(on loop: EventLoop) throws {
-    if case .waiting(let body) = take(.over)?.value { try body(loop) }
+    if let body = take()?.value.body { try body(loop) }
   }
 
   /// Takes the callback out, once. It is run, or released, outside the lock, since either may come back here.
-  private func take(_ next: State) -> LoopBound<State>? {
-    let next = LoopBound(next)
-    return state.withLock { state in
-      guard case .waiting = state.value else { return nil }
-      defer { state = next }
-      return state
+  private func take(isCancelled: Bool = false) -> LoopBound<State>? {
+    state.withLock { state in
+      guard state.value.body != nil else { return nil }
+      let taken = state
+      state = LoopBound(State(body: nil, isCancelled: isCancelled))
+      return taken
     }
   }
 }
 
 extension RemoteHandle: RemoteCall {
   func drop() {
-    if take(.over) != nil { onDrop?() }
+    if take() != nil { onDrop?() }
   }
 }
