@@ -110,16 +110,18 @@ extension EventLoop {
   private func serve(_ reader: StreamReader, _ writer: StreamWriter, _ handler: @escaping StreamHandler) {
     // The task's closure holds the writer until the handler is done with it: dropping it closes the connection.
     createTask { [self] in
-      do {
-        try await handler(reader, writer)
-      } catch is CancellationError {
-        writer.close()
-      } catch {
-        var context = ExceptionContext(message: "error in the handler of a stream connection", error: error)
-        context.transport = writer.transport
-        callExceptionHandler(context)
-        writer.close()
-      }
+      do { try await handler(reader, writer) } catch { handlerFailed(writer, error) }
     }
+  }
+
+  // Apart, since a task keeps the memory for all that its functions may need for as long as the connection lasts.
+  @inline(never)
+  private func handlerFailed(_ writer: StreamWriter, _ error: any Error) {
+    if !(error is CancellationError) {
+      var context = ExceptionContext(message: "error in the handler of a stream connection", error: error)
+      context.transport = writer.transport
+      callExceptionHandler(context)
+    }
+    writer.close()
   }
 }
