@@ -22,6 +22,11 @@ struct NativeTask {
   func cancel() { unsafe casyncio_cancel_task(reference) }
 }
 
+extension Task {
+  /// What tells it from every other task that has not ended.
+  var identity: UInt { unsafe unsafeBitCast(self, to: UInt.self) }
+}
+
 extension UnownedJob {
   /// What tells the task that the job is a step of from others; of no meaning for other jobs.
   var taskIdentity: UInt { unsafe unsafeBitCast(self, to: UInt.self) }

@@ -7,6 +7,7 @@ public struct CallSite: Hashable, Sendable, CustomStringConvertible {
   /// The line, from 1.
   public let line: UInt
 
+  @usableFromInline
   init(_ file: StaticString, _ line: UInt) {
     literal = file
     self.line = line

@@ -4,7 +4,7 @@ import Logging
 extension EventLoop {
   /// Runs an entry of the ready queue and logs it when it was slow. Debug mode only.
   func runTimed(_ entry: ReadyQueue.Entry) {
-    // Looked at first: a callback lets go of its work, and a job is gone, once it ran.
+    // Looked at first: a callback lets go of its work, and a job and its task are gone, once it ran.
     let callSite: CallSite?
     var task: (name: String?, callSite: CallSite)?
     switch entry {
@@ -15,7 +15,6 @@ extension EventLoop {
       task = tasks.context(job.taskIdentity).map { ($0.task.name, $0.task.callSite) }
     }
     let start = time
-    tasks.lastBegun = nil
     run(entry)
     let duration = start.duration(to: time)
     guard duration >= slowCallbackDuration else { return }
@@ -24,10 +23,9 @@ extension EventLoop {
       case .callback: "callback" + (callSite.map { " scheduled at \($0)" } ?? "")
       case .remoteCall: "callback from another thread"
       case .wakeUp: "wake-up of a task"
-      // In its first step it becomes known.
       case .job:
         "step of "
-          + ((task ?? tasks.lastBegun).map { task in
+          + (task.map { task in
             "task" + (task.name.map { " \"\($0)\"" } ?? "") + " made at \(task.callSite)"
           } ?? "a task that is not the loop's own")
       }

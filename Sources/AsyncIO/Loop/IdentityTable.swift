@@ -17,6 +17,9 @@ struct IdentityTable<Value> {
 
   private var mask: Int { entries.count - 1 }
 
+  /// All of them, in no order.
+  var values: [Value] { entries.compactMap(\.value) }
+
   subscript(identity: UInt) -> Value? {
     get {
       let index = index(of: identity)

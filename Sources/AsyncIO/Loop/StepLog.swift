@@ -33,6 +33,7 @@ final class StepLog {
     // The usual case, and asked for first since it is told by one look at the object.
     if awaited is Suspension { return false }
     // A time limit waits for what its work does.
-    return (awaited as? any Awaiting).map { isElsewhere($0.awaited) } ?? false
+    guard let part = awaited as? any TaskContext, !(part is any RunningTask) else { return false }
+    return isElsewhere(part.awaited)
   }
 }

@@ -2,16 +2,18 @@
 
 /// What the loop has to know of a task that runs on it.
 protocol RunningTask: AnyLoopTask, TaskContext {
-  /// Where the registry keeps it; nil once it has ended.
-  var slot: Int? { get set }
-  /// What tells its native task from others; nil before it begins.
-  var identity: UInt? { get set }
+  /// What tells its native task from others.
+  var identity: UInt { get }
+  /// Its place among the tasks of its loop, in the order in which they were made.
+  var number: UInt64 { get set }
   /// Lets go of work that will not begin.
   func discard()
 }
 
 /// What a native task stands for on its loop: a loop task, or a part of one that can be cancelled by itself.
 protocol TaskContext: Awaiting {
+  /// Whether a cancellation was passed on to what it waits for, or waited for last, and came in time there.
+  var passedCancellation: Bool { get set }
   /// The task, or the one that this is a part of.
   var task: any RunningTask { get }
 }
@@ -42,20 +44,18 @@ extension Suspension: DescribedAwait {
 
 /// The tasks of a loop that have not ended.
 struct TaskRegistry {
-  private var tasks: [(any RunningTask)?] = []
-  private var freeSlots: [Int] = []
-  /// Those that have begun, and their parts, by their native tasks.
+  /// The tasks and their parts, by their native tasks.
   private var byIdentity = IdentityTable<any TaskContext>()
-  /// The task that began last. Debug mode clears it before each step, to see whether the step was a task's first.
-  var lastBegun: (name: String?, callSite: CallSite)?
+  /// How many tasks there are.
+  private(set) var count = 0
+  private var nextNumber: UInt64 = 0
 
   var isEmpty: Bool { count == 0 }
 
-  /// How many there are.
-  var count: Int { tasks.count - freeSlots.count }
-
-  /// The tasks that have not ended.
-  var running: [any RunningTask] { tasks.compactMap { $0 } }
+  /// The tasks that have not ended, in the order in which they were made.
+  var running: [any RunningTask] {
+    byIdentity.values.compactMap { $0 as? any RunningTask }.sorted { $0.number < $1.number }
+  }
 
   /// The task that the caller is in; nil in others than the loop's own, such as the children that one makes by `async let`.
   @inline(__always)
@@ -74,34 +74,21 @@ struct TaskRegistry {
   mutating func end(_ identity: UInt) { byIdentity[identity] = nil }
 
   mutating func insert(_ task: any RunningTask) {
-    if let free = freeSlots.popLast() {
-      task.slot = free
-      tasks[free] = task
-    } else {
-      task.slot = tasks.count
-      tasks.append(task)
-    }
-  }
-
-  /// Notes that the caller is the task.
-  mutating func begin(_ task: any RunningTask) {
-    guard let identity = NativeTask.current?.identity else { return }
-    task.identity = identity
-    byIdentity[identity] = task
-    lastBegun = (task.name, task.callSite)
+    task.number = nextNumber
+    nextNumber += 1
+    count += 1
+    byIdentity[task.identity] = task
   }
 
   mutating func remove(_ task: any RunningTask) {
-    guard let slot = task.slot else { return }
-    task.slot = nil
-    tasks[slot] = nil
-    freeSlots.append(slot)
-    if let identity = task.identity { byIdentity[identity] = nil }
+    // It is gone already where the loop was closed.
+    guard byIdentity[task.identity] != nil else { return }
+    count -= 1
+    byIdentity[task.identity] = nil
   }
 
   mutating func removeAll() -> [any RunningTask] {
     let left = running
-    for task in left { task.slot = nil }
     self = TaskRegistry()
     return left
   }

@@ -15,22 +15,22 @@ extension EventLoop {
   ///   - line: where the call is.
   ///   - body: the work.
   /// - Returns: the task; whoever holds it can await it and cancel it.
+  @inlinable
   @discardableResult
   public func createTask<Success>(
     name: String? = nil, eager: Bool = false, file: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping () async throws -> Success
   ) -> LoopTask<Success> {
-    check("createTask")
-    let task = makeTask(name: name, CallSite(file, line), body)
-    begin(task, eager: eager)
+    // Made where the type of its result is known: looking for the type of the task at run time would cost as much as making it.
+    let task = LoopTask(self, name: name, CallSite(file, line), body)
+    start(task, eager: eager)
     return task
   }
 
-  /// Makes a task that does not run yet.
-  func makeTask<Success>(
-    name: String?, _ callSite: CallSite, _ body: @escaping () async throws -> Success
-  ) -> LoopTask<Success> {
-    LoopTask(self, name: name, callSite, body)
+  @usableFromInline
+  func start<Success>(_ task: LoopTask<Success>, eager: Bool) {
+    check("createTask")
+    begin(task, eager: eager)
   }
 
   /// Has a task run from the next iteration on, or up to its first suspension at once.

@@ -59,27 +59,23 @@ extension EventLoop {
     }
   }
 
-  /// Suspends the calling task until the other one has ended, which is cancelled when the caller is.
+  /// What a native task stands for. It may be one of another loop of this thread, where loops have their turns on one thread.
+  func context(of native: NativeTask) -> (any TaskContext)? {
+    tasks.context(native.identity) ?? EventLoop.running?.tasks.context(native.identity)
+  }
+
+  /// Suspends the calling task, which is not the loop's own, until the other one has ended. That one is cancelled when the
+  /// caller is.
   ///
   /// - Returns: whether it was, before it had ended.
-  func waitForEnd(of task: any DescribedAwait, _ native: Task<Void, Never>) async -> Bool {
+  func waitForEnd(of task: any Cancellable, _ native: Task<Void, any Error>) async -> Bool {
     let link = CancellationLink(task)
-    // A task of another loop of this thread can await one of this loop's, where loops have their turns on one thread.
-    if let current = NativeTask.current,
-      let caller = tasks.context(current.identity) ?? EventLoop.running?.tasks.context(current.identity)
-    {
-      if current.isCancelled { link.cancel() }
-      caller.awaited = link
-      await native.value
-      caller.awaited = nil
-    } else {
-      let cancellable = LoopBound(link)
-      let door = taskExecutor.door
-      await withTaskCancellationHandler {
-        await native.value
-      } onCancel: {
-        door.runOnLoop { cancellable.value.cancel() }
-      }
+    let cancellable = LoopBound(link)
+    let door = taskExecutor.door
+    await withTaskCancellationHandler {
+      _ = await native.result
+    } onCancel: {
+      door.runOnLoop { cancellable.value.cancel() }
     }
     return link.wasCancelled
   }
@@ -122,18 +118,13 @@ private final class UncancellableWait: DescribedAwait {
 }
 
 /// Passes the cancellation of a task on to one that it awaits, and remembers it.
-private final class CancellationLink: DescribedAwait {
-  private let task: any DescribedAwait
+private final class CancellationLink {
+  private let task: any Cancellable
   private(set) var wasCancelled = false
 
-  init(_ task: any DescribedAwait) { self.task = task }
+  init(_ task: any Cancellable) { self.task = task }
 
-  var awaitedThing: AwaitedThing { task.awaitedThing }
-
-  @discardableResult
-  func cancel() -> Bool {
-    guard task.cancel() else { return false }
-    wasCancelled = true
-    return true
+  func cancel() {
+    if task.cancel() { wasCancelled = true }
   }
 }

@@ -137,7 +137,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
       callbacks.removeAll()
       for callback in scheduled { schedule(callback.call) }
     }
-    gate?.wakeAll()
+    if let gate { gate.wakeAll() }
   }
 
   /// The outcome, which must be there. Counts as asking for the error.
@@ -182,7 +182,15 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   public final var value: Value {
     get async throws {
       loop.checkThread("Future.value")
-      if !hasOutcome { try await waitUntilDone() }
+      if !hasOutcome {
+        // In one function with the await of a task: each on the way back from a suspension costs a visit to the runtime.
+        if let (native, caller) = try beginAwait() {
+          try await native.value
+          try endAwait(by: caller)
+        } else {
+          try await waitUntilDone()
+        }
+      }
       return try taken()
     }
   }
@@ -193,6 +201,16 @@ public class Future<Value>: AnyFuture, WatchedFuture {
       do { return .success(try await value) } catch { return .failure(error) }
     }
   }
+
+  /// Notes that the calling task is going to await the native task behind this future.
+  ///
+  /// - Returns: the two; nil where there is no such task, or the caller is none that could have noted it.
+  func beginAwait() throws -> (native: Task<Void, any Error>, caller: any TaskContext)? { nil }
+
+  /// Notes that the native task has ended.
+  ///
+  /// - Throws: what a cancellation is thrown as that the caller has passed on.
+  func endAwait(by caller: any TaskContext) throws {}
 
   /// Suspends the calling task until there is an outcome.
   func waitUntilDone() async throws {

@@ -15,20 +15,21 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   /// Its work, until it begins.
   private var body: (() async throws -> Success)?
   /// What runs it; nil only while it is being made.
-  private var native: Task<Void, Never>?
-  /// Where the registry keeps it; nil once it has ended.
-  var slot: Int?
-  /// What tells its native task from others; nil before it begins.
-  var identity: UInt?
+  private var native: Task<Void, any Error>?
+  /// What tells its native task from others, once that is made.
+  private(set) var identity: UInt = 0
+  var number: UInt64 = 0
   var task: any RunningTask { self }
   /// What it waits for; nil while it does not, or waits for something of somebody else's.
   var awaited: (any Cancellable)?
+  var passedCancellation = false
   var awaitedThing: AwaitedThing { .task(self) }
   /// Whether it passes a cancellation on at this moment.
   private var isInterrupting = false
   /// Told at once when it has ended, by whoever is responsible for it.
   var onEnd: (() -> Void)?
 
+  @usableFromInline
   init(
     _ loop: EventLoop, name: String?, _ callSite: CallSite, _ body: @escaping () async throws -> Success
   ) {
@@ -43,28 +44,45 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
 
   /// Has the native task made, whose first step stands in the loop's queue from here on.
   func start(on executor: LoopTaskExecutor) {
-    loop.tasks.insert(self)
     // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
     // prefers the loop's executor, which runs its jobs on the loop's thread.
     let bound = LoopBound(self)
-    native = Task(name: name, executorPreference: executor) { await bound.value.run() }
+    // All that it awaits is awaited in this closure itself: another function around that would cost it another visit to the
+    // runtime. Nor does it throw: but for one that cannot, the standard library would wrap a second closure around it.
+    let native = Task<Void, any Error>(name: name, executorPreference: executor) {
+      let task = bound.value
+      let body = task.takeBody()
+      do { task.end(with: try await body()) } catch { task.end(throwing: error) }
+    }
+    identity = native.identity
+    self.native = native
+    loop.tasks.insert(self)
   }
 
-  private func run() async {
+  private func takeBody() -> () async throws -> Success {
     guard let body else { misuse("a task began twice") }
     self.body = nil
-    loop.tasks.begin(self)
-    do {
-      let value = try await body()
-      // Before anybody hears of its end, so that it is not found among the running ones then.
-      loop.tasks.remove(self)
-      _ = succeed(value)
-    } catch {
-      loop.tasks.remove(self)
-      _ = fail(error)
+    return body
+  }
+
+  private func end(with value: Success) {
+    // Before anybody hears of its end, so that it is not found among the running ones then.
+    loop.tasks.remove(self)
+    _ = succeed(value)
+    noteEnd()
+  }
+
+  private func end(throwing error: any Error) {
+    loop.tasks.remove(self)
+    _ = fail(error)
+    noteEnd()
+  }
+
+  private func noteEnd() {
+    if let onEnd {
+      self.onEnd = nil
+      onEnd()
     }
-    let onEnd = onEnd.take()
-    onEnd?()
     loop.onTaskEnd?(self)
   }
 
@@ -77,7 +95,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
     guard !isInterrupting else { return }
     isInterrupting = true
     defer { isInterrupting = false }
-    awaited?.cancel()
+    if awaited?.cancel() == true { passedCancellation = true }
   }
 
   // MARK: Its future
@@ -110,18 +128,34 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
     throw EventLoopError(.invalidState, "LoopTask.setError: a task's outcome is its own to set")
   }
 
-  /// Suspends the calling task until this one has ended. Cancellation flows down: it cancels this one, and is thrown once
-  /// this one has ended, unless that ended with an error of its own.
-  override func waitUntilDone() async throws {
+  /// Has whoever awaits the task be responsible for it: cancelling that one cancels this one.
+  override func beginAwait() throws -> (native: Task<Void, any Error>, caller: any TaskContext)? {
     try loop.checkOpen("LoopTask.value")
     guard let native else { misuse("LoopTask.value: the task was not started") }
-    guard loop.tasks.current !== self else {
+    guard let current = NativeTask.current, let caller = loop.context(of: current) else { return nil }
+    guard caller.task !== self else {
       throw EventLoopError(.invalidState, "LoopTask.value: a task cannot await itself")
     }
-    guard await loop.waitForEnd(of: self, native) else { return }
-    // An error of its own is news; everything else the one that awaits has no use for any more.
-    if let failure, !(failure is CancellationError) { throw failure }
-    throw CancellationError()
+    caller.passedCancellation = current.isCancelled && cancel()
+    caller.awaited = self
+    return (native, caller)
+  }
+
+  override func endAwait(by caller: any TaskContext) throws {
+    caller.awaited = nil
+    if caller.passedCancellation { throw cancelledAwait }
+  }
+
+  /// The same for a task that is not the loop's own, or for no task at all.
+  override func waitUntilDone() async throws {
+    guard let native else { misuse("LoopTask.value: the task was not started") }
+    if await loop.waitForEnd(of: self, native) { throw cancelledAwait }
+  }
+
+  /// What a cancellation of whoever awaited the task is thrown as, once this one has ended. An error of its own is news;
+  /// everything else the one that awaits has no use for any more.
+  private var cancelledAwait: any Error {
+    if let failure, !(failure is CancellationError) { failure } else { CancellationError() }
   }
 
   /// Awaits the outcome, and only that ends when the caller is cancelled.

@@ -2,10 +2,10 @@
 
 /// A task of a loop as other threads may see it. Get it from ``LoopTask/remote``, and pass it anywhere.
 public struct RemoteTask<Success>: Sendable {
-  private let native: Task<Void, Never>?
+  private let native: Task<Void, any Error>?
   private let reference: LoopReference<LoopTask<Success>>
 
-  init(_ task: LoopTask<Success>, _ native: Task<Void, Never>?, _ door: JobDoor) {
+  init(_ task: LoopTask<Success>, _ native: Task<Void, any Error>?, _ door: JobDoor) {
     self.native = native
     reference = LoopReference(task, door)
   }

@@ -29,7 +29,7 @@ final class TaskScope {
     name: String? = nil, eager: Bool = false, file: StaticString, line: UInt,
     onEnd: ((LoopTask<Success>) -> Void)? = nil, _ body: @escaping () async throws -> Success
   ) -> LoopTask<Success> {
-    let task = loop.makeTask(name: name, CallSite(file, line), body)
+    let task = LoopTask(loop, name: name, CallSite(file, line), body)
     startedCount += 1
     let key = startedCount
     running[key] = task

@@ -18,6 +18,7 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
   private let caller: any TaskContext
   /// What the scope's work waits for; nil while it does not.
   var awaited: (any Cancellable)?
+  var passedCancellation = false
   /// The work, until it begins.
   private var body: ((TimeLimit) async throws -> Void)?
   /// What runs the work, to be cancelled by itself; nil before it begins, and once it has ended.
@@ -83,7 +84,7 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
   func cancel() -> Bool {
     guard let native else { return false }
     native.cancel()
-    awaited?.cancel()
+    if awaited?.cancel() == true { passedCancellation = true }
     return true
   }
 }
