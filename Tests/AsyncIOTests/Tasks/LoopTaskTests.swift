@@ -198,6 +198,22 @@ import Testing
     }
   }
 
+  @Test("allTasks tells the tasks in the order in which they were made, also when others have ended between")
+  func order() throws {
+    try runLoop { loop, _ in
+      let gates = (0..<20).map { _ in Future<Void>(loop) }
+      for (number, gate) in gates.enumerated() { loop.createTask(name: "\(number)") { try await gate.value } }
+      for gate in gates[5..<12] { try gate.setResult(()) }
+      try await loop.until { loop.allTasks.count == 14 }
+      let last = Future<Void>(loop)
+      for number in 20..<30 { loop.createTask(name: "\(number)") { try await last.value } }
+      let numbers = Array(0..<5) + Array(12..<30)
+      #expect(loop.allTasks.map { $0.name ?? "" } == ["main"] + numbers.map { "\($0)" })
+      for gate in gates[0..<5] + gates[12...] + [last] { try gate.setResult(()) }
+      try await loop.until { loop.allTasks.count == 1 }
+    }
+  }
+
   @Test("children and foreign tasks wait and are cancelled by a handler of their own")
   func foreigners() throws {
     try runLoop { loop, _ in
