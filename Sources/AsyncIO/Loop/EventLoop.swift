@@ -235,8 +235,10 @@ public final class EventLoop {
   public typealias Clock = LoopClock
 
   /// The present moment on the loop's clock. asyncio's `time`.
-  // By the kernel that is kept here, one step away, which is borrowed without a reference of its own.
-  public var time: Clock.Instant { Clock.Instant(nanoseconds: kernel.monotonicNanoseconds()) }
+  public var time: Clock.Instant {
+    // Of the kernel that is kept here, one step away, which is borrowed without a reference of its own.
+    Clock.Instant(nanoseconds: kernel.monotonicNanoseconds())
+  }
 
   /// The loop's clock.
   public var clock: Clock { core.clock }

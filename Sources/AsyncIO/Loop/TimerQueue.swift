@@ -42,8 +42,7 @@ struct TimerQueue: ~Copyable {
   /// Adds an entry.
   ///
   /// - Returns: its slot, to cancel it by.
-  // Else the compiler passes the entry in a way that has to copy it.
-  @inline(__always)
+  @inline(__always)  // Else the compiler passes the entry in a way that has to copy it.
   @discardableResult
   mutating func add(_ entry: consuming Entry, deadline: Int64) -> Int {
     let slot: Int
