@@ -75,7 +75,7 @@ struct TimerQueue: ~Copyable {
   }
 
   /// How many jobs are left.
-  var jobCount: Int { all.count { if case .job = $0.entry { true } else { false } } }
+  var jobCount: Int { entries.indices.count { if case .job = entries[$0] { true } else { false } } }
 
   /// Everything that is left, the earliest first.
   var all: [(entry: Entry, deadline: Int64)] {
