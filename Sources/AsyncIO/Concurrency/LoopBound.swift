@@ -14,7 +14,8 @@
 /// A loop is never run by two threads at once, and a change of its thread passes through the mailbox's lock, so that what one
 /// thread has written the next one sees. What a program can do against the first of these, by replacing the preference inside
 /// of a task, the standard library lets it do to any actor's state as well; the loop's own objects trap there.
+@usableFromInline
 package struct LoopBound<Value>: @unchecked Sendable {
-  package let value: Value
-  package init(_ value: Value) { self.value = value }
+  @usableFromInline package let value: Value
+  @inlinable package init(_ value: Value) { self.value = value }
 }

@@ -5,6 +5,7 @@ import DequeModule
 /// The queues of a loop: what its handles and executors need of it, without the loop itself.
 ///
 /// It belongs to the loop's thread but for the mailbox, and outlives the loop as long as a task or a handle does.
+@usableFromInline
 final class LoopCore {
   let mailbox: Mailbox
   /// The loop's clock.
@@ -128,6 +129,7 @@ final class LoopCore {
     capturedJob = (job, executor)
   }
 
+  @usableFromInline
   enum EagerStep {
     case none
     /// The first job of the task that is being made. No other job can come before that.

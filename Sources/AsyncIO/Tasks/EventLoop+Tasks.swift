@@ -23,25 +23,40 @@ extension EventLoop {
   ) -> LoopTask<Success> {
     // Made where the type of its result is known: looking for the type of the task at run time would cost as much as making it.
     let task = LoopTask(self, name: name, CallSite(file, line), body)
-    start(task, eager: eager)
+    checkCreateTask()
+    begin(task, eager: eager)
     return task
   }
 
   @usableFromInline
-  func start<Success>(_ task: LoopTask<Success>, eager: Bool) {
-    check("createTask")
-    begin(task, eager: eager)
-  }
+  func checkCreateTask() { check("createTask") }
 
   /// Has a task run from the next iteration on, or up to its first suspension at once.
+  @inlinable
   func begin<Success>(_ task: LoopTask<Success>, eager: Bool) {
-    guard eager, core.mailbox.isOnRunnersThread else {
-      task.start(on: taskExecutor)
-      return
-    }
-    let outer = core.expectEagerStart()
-    task.start(on: taskExecutor)
-    runEagerSteps(outer)
+    let outer = expectStart(eager: eager)
+    started(task, as: task.makeNative(on: preferredExecutor), outer)
+  }
+
+  /// What the tasks of the loop prefer to run on.
+  @usableFromInline
+  var preferredExecutor: any TaskExecutor { taskExecutor }
+
+  /// Makes ready for the start of a task.
+  ///
+  /// - Returns: what was expected so far, if it is to have its first steps at once.
+  @usableFromInline
+  func expectStart(eager: Bool) -> LoopCore.EagerStep? {
+    eager && core.mailbox.isOnRunnersThread ? core.expectEagerStart() : nil
+  }
+
+  /// Notes that the native task was made, and gives it its first steps if it is to have them at once.
+  @usableFromInline
+  func started<Success>(
+    _ task: LoopTask<Success>, as native: consuming Task<Void, any Error>, _ outer: LoopCore.EagerStep?
+  ) {
+    task.started(as: native)
+    if let outer { runEagerSteps(outer) }
   }
 
   /// Runs what was started since an eager start is expected, up to its first suspension.

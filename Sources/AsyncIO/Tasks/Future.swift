@@ -29,7 +29,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
   /// Who awaits it; made for the first.
   private final var gate: Gate?
   /// Set while an error is there that nobody has asked for.
-  private final var hasUnreadError = false
+  private(set) final var hasUnreadError = false
   /// Where it was made.
   public final let callSite: CallSite
 
@@ -137,7 +137,7 @@ public class Future<Value>: AnyFuture, WatchedFuture {
       callbacks.removeAll()
       for callback in scheduled { schedule(callback.call) }
     }
-    if let gate { gate.wakeAll() }
+    gate?.wakeAll()
   }
 
   /// The outcome, which must be there. Counts as asking for the error.

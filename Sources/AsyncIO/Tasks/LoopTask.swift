@@ -38,41 +38,52 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
     super.init(loop, callSite)
   }
 
-  deinit { reportUnreadError(of: name.map { "task \"\($0)\"" } ?? "task", taskName: name) }
+  deinit {
+    if hasUnreadError { reportUnreadError(of: name.map { "task \"\($0)\"" } ?? "task", taskName: name) }
+  }
 
   // MARK: Its life
 
-  /// Has the native task made, whose first step stands in the loop's queue from here on.
-  func start(on executor: LoopTaskExecutor) {
+  /// Makes its native task, whose first step stands in the loop's queue from here on. Made where the type of the result is known:
+  /// else the closure would have to carry that type, in memory of the heap, and hand the result over by way of a frame more.
+  @inlinable
+  func makeNative(on executor: any TaskExecutor) -> Task<Void, any Error> {
     // The body leaves the region of its maker here, and the compiler cannot see that it stays on the thread: the task
     // prefers the loop's executor, which runs its jobs on the loop's thread.
     let bound = LoopBound(self)
     // All that it awaits is awaited in this closure itself: another function around that would cost it another visit to the
     // runtime. Nor does it throw: but for one that cannot, the standard library would wrap a second closure around it.
-    let native = Task<Void, any Error>(name: name, executorPreference: executor) {
+    return Task<Void, any Error>(name: name, executorPreference: executor) {
       let task = bound.value
       let body = task.takeBody()
       do { task.end(with: try await body()) } catch { task.end(throwing: error) }
     }
+  }
+
+  /// Notes its native task.
+  func started(as native: consuming Task<Void, any Error>) {
     identity = native.identity
     self.native = native
     loop.tasks.insert(self)
   }
 
-  private func takeBody() -> () async throws -> Success {
+  @usableFromInline
+  func takeBody() -> () async throws -> Success {
     guard let body else { misuse("a task began twice") }
     self.body = nil
     return body
   }
 
-  private func end(with value: Success) {
+  @usableFromInline
+  func end(with value: Success) {
     // Before anybody hears of its end, so that it is not found among the running ones then.
     loop.tasks.remove(self)
     _ = succeed(value)
     noteEnd()
   }
 
-  private func end(throwing error: any Error) {
+  @usableFromInline
+  func end(throwing error: any Error) {
     loop.tasks.remove(self)
     _ = fail(error)
     noteEnd()
