@@ -25,8 +25,6 @@ class Suspension: Cancellable {
   private(set) final var wasCancelled = false
   /// Who waits, for as long as it is suspended; nil for a task from elsewhere.
   private final var owner: (any Awaiting)?
-  /// Undoes what the await had arranged, when it is cancelled.
-  final var onCancel: (() -> Void)?
 
   init(_ method: StaticString) { self.method = method }
 
@@ -62,7 +60,6 @@ class Suspension: Cancellable {
   final func ends() -> Bool {
     guard isSuspended else { return false }
     isSuspended = false
-    if onCancel != nil { onCancel = nil }
     owner.take()?.awaited = nil
     return true
   }
@@ -72,6 +69,9 @@ class Suspension: Cancellable {
   /// - Returns: false when it was woken before.
   @discardableResult
   func resume(throwing error: any Error) -> Bool { misuse("a suspension of no kind has nothing to resume") }
+
+  /// Undoes what the await had arranged.
+  func undo() {}
 
   /// Wakes the task with a `CancellationError`, after its arrangements were undone.
   ///
@@ -88,9 +88,7 @@ class Suspension: Cancellable {
   @discardableResult
   final func end(_ error: any Error) -> Bool {
     guard isSuspended else { return false }
-    let undo = onCancel
-    onCancel = nil
-    undo?()
+    undo()
     return resume(throwing: error)
   }
 }

@@ -6,6 +6,8 @@ final class Waiter: Suspension {
   /// Nil while the task is not suspended: taken out before it is resumed, so that it is resumed once.
   private var continuation: UnsafeContinuation<Void, any Error>?
   var timerSlot: Int?
+  /// Undoes what the await had arranged, when it is cancelled.
+  var onCancel: (() -> Void)?
 
   /// Suspends the calling task. `begin` arranges for the resumption, and may resume at once.
   ///
@@ -36,9 +38,12 @@ final class Waiter: Suspension {
   @discardableResult
   func resume(_ result: Result<Void, any Error> = .success(())) -> Bool {
     guard ends(), let continuation = unsafe continuation.take() else { return false }
+    if onCancel != nil { onCancel = nil }
     unsafe continuation.resume(with: result)
     return true
   }
+
+  override func undo() { onCancel.take()?() }
 
   override func resume(throwing error: any Error) -> Bool { resume(.failure(error)) }
 }

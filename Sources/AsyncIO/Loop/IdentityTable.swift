@@ -11,7 +11,7 @@ struct IdentityTable<Value> {
     var value: Value?
   }
 
-  /// As many as a power of two, at most half of them in use.
+  /// As many as a power of two, at most two thirds of them in use.
   private var entries = [Entry](repeating: Entry(), count: 16)
   private(set) var count = 0
 
@@ -45,7 +45,7 @@ struct IdentityTable<Value> {
   private mutating func insert(_ value: Value, _ identity: UInt) {
     var index = index(of: identity)
     if entries[index].identity != identity {
-      if (count + 1) * 2 > entries.count {
+      if (count + 1) * 3 > entries.count * 2 {
         grow()
         index = self.index(of: identity)
       }

@@ -123,7 +123,8 @@ extension EventLoop {
 
   /// Makes protocol and transport for a connected socket. When the factory throws, the socket is the caller's again.
   func attach<P: StreamProtocol>(
-    _ factory: () throws -> P, _ socket: Socket, _ stage: TLSStage? = nil, remoteAddress: SocketAddress? = nil,
+    _ factory: () throws -> P, _ socket: Socket, _ stage: TLSStage? = nil, isShared: Bool = true,
+    remoteAddress: SocketAddress? = nil,
     onEnd: ((DescriptorTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
   ) throws -> (transport: StreamTransport, protocol: P) {
     try socket.handOver("connect")
@@ -137,7 +138,7 @@ extension EventLoop {
     let remote = remoteAddress ?? socket.remoteAddress
     // Refused by sockets that are not TCP's, which need it as little.
     if remote?.port != nil { try? socket.setOption(.noDelay, true) }
-    let transport = StreamTransport(self, socket, remoteAddress: remote, onEnd: onEnd)
+    let transport = StreamTransport(self, socket, isShared: isShared, remoteAddress: remote, onEnd: onEnd)
     onStart?(transport)
     transport.start(receiver, stage)
     return (transport, receiver)

@@ -12,11 +12,8 @@ public final class Server {
   /// It is the same for all of its ``sockets``. Where port 0 was asked for, this is what the kernel picked.
   public let port: Int
   private var listeners: [Listener] = []
-  /// The connections that have not ended, each with its number: what is done to all is done in the order in which they came,
-  /// so that it is the same in each run.
-  private var connections: [ObjectIdentifier: (number: Int, transport: StreamTransport)] = [:]
-  /// How many connections there have been.
-  private var acceptedCount = 0
+  /// The connections that have not ended.
+  private var connections = ConnectionTable()
   /// Who waits for the close, or for the end of the last connection.
   private let changes: Gate
   /// The files of unix sockets that go with the server; none once they are gone, or another process's.
@@ -47,15 +44,12 @@ public final class Server {
       let stage = try options?.makeStage(on: socket, loop)
       stage?.isAwaited = false
       _ = try loop.attach(
-        factory, socket, stage, remoteAddress: address,
+        factory, socket, stage, isShared: false, remoteAddress: address,
         onEnd: { [self] transport in
-          connections[ObjectIdentifier(transport)] = nil
+          if let transport = transport as? StreamTransport { connections.remove(transport) }
           wakeIfOver()
         },
-        onStart: { [self] transport in
-          acceptedCount += 1
-          connections[ObjectIdentifier(transport)] = (acceptedCount, transport)
-        })
+        onStart: { [self] transport in connections.insert(transport) })
     } catch {
       socket.close()
       let culprit = error is TLSError ? "the TLS provider" : "the protocol factory"
@@ -156,17 +150,13 @@ public final class Server {
   /// Closes the connections that were accepted, after what they have buffered is sent. asyncio's `close_clients`.
   public func closeClients() {
     loop.checkThread("Server.closeClients")
-    for transport in openConnections { transport.close() }
+    for transport in connections.all { transport.close() }
   }
 
   /// Ends the connections that were accepted, at once. asyncio's `abort_clients`.
   public func abortClients() {
     loop.checkThread("Server.abortClients")
-    for transport in openConnections { transport.abort() }
-  }
-
-  private var openConnections: [StreamTransport] {
-    connections.values.sorted { $0.number < $1.number }.map(\.transport)
+    for transport in connections.all { transport.abort() }
   }
 
   /// Waits until the server is closed and all its connections have ended. asyncio's `wait_closed`.

@@ -13,12 +13,12 @@ extension StreamTransport {
     guard !isSendingFile else {
       throw EventLoopError(.transportState, "sendFile: the transport sends another file already")
     }
-    isSendingFile = true
+    fileTransfer = FileTransfer()
   }
 
   /// Gives the write side back. If it was ended meanwhile, that happens now.
   func endFileTransfer() {
-    isSendingFile = false
+    fileTransfer = nil
     lastByteWasSent()
     settle()
   }
@@ -41,9 +41,9 @@ extension StreamTransport {
         waiter.resume(.failure(error))
         return
       }
-      writeWaiter = waiter
+      fileTransfer?.waiter = waiter
       waiter.onCancel = { [self] in
-        writeWaiter = nil
+        fileTransfer?.waiter = nil
         settle()
       }
       settle()

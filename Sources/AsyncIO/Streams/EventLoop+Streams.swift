@@ -22,7 +22,7 @@ extension EventLoop {
     let (transport, _) = try await createConnection(
       { connection }, host: host, port: port, family: family, protocol: `protocol`, flags: flags,
       localAddress: localAddress, happyEyeballsDelay: happyEyeballsDelay, interleave: interleave, tls: tls)
-    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
+    return (connection.reader, StreamWriter(transport, connection, madeAt: CallSite(file, line)))
   }
 
   /// Makes reader and writer for a socket that is connected already. asyncio's `open_connection` with `sock`.
@@ -34,7 +34,7 @@ extension EventLoop {
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createConnection({ connection }, socket: socket, tls: tls)
-    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
+    return (connection.reader, StreamWriter(transport, connection, madeAt: CallSite(file, line)))
   }
 
   /// Listens on a host and port, and runs the handler as a task for each connection. asyncio's `start_server`.

@@ -11,7 +11,7 @@ extension EventLoop {
     // Before the connection, so that a limit of no use costs none.
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createUnixConnection({ connection }, path: path, tls: tls)
-    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
+    return (connection.reader, StreamWriter(transport, connection, madeAt: CallSite(file, line)))
   }
 
   /// Makes reader and writer for a unix socket that is connected already. asyncio's `open_unix_connection` with `sock`.
@@ -23,7 +23,7 @@ extension EventLoop {
   ) async throws -> (reader: StreamReader, writer: StreamWriter) {
     let connection = try StreamConnection(self, limit: limit)
     let (transport, _) = try await createUnixConnection({ connection }, socket: socket, tls: tls)
-    return (connection.reader, StreamWriter(transport, connection.flow, madeAt: CallSite(file, line)))
+    return (connection.reader, StreamWriter(transport, connection, madeAt: CallSite(file, line)))
   }
 
   /// Listens on a unix socket, and runs the handler as a task for each connection. asyncio's `start_unix_server`.

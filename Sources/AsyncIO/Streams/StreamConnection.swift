@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The protocol behind the reader and the writer of a connection: feeds the one, holds back the other.
-final class StreamConnection: StreamProtocol {
+final class StreamConnection: StreamFlow, StreamProtocol {
   let reader: StreamReader
-  let flow: StreamFlow
   /// Starts the handler of a server's connection; nil for a client's.
   private var onConnect: ((StreamReader, StreamWriter) -> Void)?
 
   init(_ loop: EventLoop, limit: Int, onConnect: ((StreamReader, StreamWriter) -> Void)? = nil) throws(EventLoopError) {
     self.onConnect = onConnect
     reader = try StreamReader(loop, limit: limit)
-    flow = StreamFlow(loop, reader: reader)
+    super.init(loop)
   }
+
+  override var readFailure: (any Error)? { reader.failure }
+
+  override func cutReaderOff(_ error: DroppedWriterError) { reader.writerWasDropped(error) }
 
   func connectionMade(_ transport: StreamTransport) {
     reader.setTransport(transport)
     let handler = onConnect
     onConnect = nil
-    handler?(reader, StreamWriter(transport, flow))
+    handler?(reader, StreamWriter(transport, self))
   }
 
   func dataReceived(_ data: Span<UInt8>) { reader.arrived(data) }
@@ -28,12 +31,8 @@ final class StreamConnection: StreamProtocol {
     return true
   }
 
-  func pauseWriting() { flow.pauseWriting() }
-
-  func resumeWriting() { flow.resumeWriting() }
-
-  func connectionLost(_ error: (any Error)?) {
+  override func connectionLost(_ error: (any Error)?) {
     reader.connectionLost(error)
-    flow.connectionLost(error)
+    super.connectionLost(error)
   }
 }

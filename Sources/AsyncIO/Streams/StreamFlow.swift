@@ -6,62 +6,70 @@ import SystemPackage
 /// `FlowControlMixin`.
 ///
 /// Whoever is the transport's protocol passes on ``pauseWriting()``, ``resumeWriting()`` and ``connectionLost(_:)``.
-final class StreamFlow {
-  let loop: EventLoop
-  /// The reader of the same connection, whose error ends writing too; nil where nothing is read.
-  let reader: StreamReader?
-  /// Who waits for writing to go on, or for the end.
-  private let changes: Gate
-  private var isWritingPaused = false
-  /// How the connection ended; nil while it has not.
-  private var end: Result<Void, any Error>?
+class StreamFlow {
+  final let loop: EventLoop
+  /// Who waits for writing to go on, or for the end; made for the first.
+  private final var changes: Gate?
+  private final var isWritingPaused = false
+  private final var hasEnded = false
+  /// What the connection ended with; nil where it ended well, or has not.
+  private final var failure: (any Error)?
 
-  init(_ loop: EventLoop, reader: StreamReader? = nil) {
-    self.loop = loop
-    self.reader = reader
-    changes = Gate(loop)
-  }
+  init(_ loop: EventLoop) { self.loop = loop }
+
+  // MARK: The reader of the same connection
+
+  /// Why nothing can be read any more, which ends writing too; nil where something can, and where nothing is read.
+  var readFailure: (any Error)? { nil }
+
+  /// Has reads throw the error where they come to the end.
+  func cutReaderOff(_ error: DroppedWriterError) {}
+
+  // MARK: What the transport tells
 
   /// Traps when a method is called from another thread than the loop's. For the writer, to which the loop is two steps away: there
   /// it could not be borrowed.
-  func check(_ method: StaticString) { loop.checkThread(method) }
+  final func check(_ method: StaticString) { loop.checkThread(method) }
 
-  func pauseWriting() { isWritingPaused = true }
+  final func pauseWriting() { isWritingPaused = true }
 
-  func resumeWriting() {
+  final func resumeWriting() {
     isWritingPaused = false
-    changes.wakeAll()
+    changes?.wakeAll()
   }
 
   func connectionLost(_ error: (any Error)?) {
-    end = error.map { .failure($0) } ?? .success(())
-    changes.wakeAll()
+    hasEnded = true
+    failure = error
+    changes?.wakeAll()
   }
 
+  // MARK: The writer
+
   /// Closes the transport, since nobody can write to it any more.
-  func writerWasDropped(_ transport: any WriteTransport, madeAt callSite: CallSite?) {
+  final func writerWasDropped(_ transport: any WriteTransport, madeAt callSite: CallSite?) {
     let error = DroppedWriterError(callSite: callSite)
-    reader?.writerWasDropped(error)
+    cutReaderOff(error)
     // A server's handler drops its writer by coming to its end.
     if loop.debug, !loop.isClosed, callSite != nil { EventLoop.log.warning("\(error); close() says that it is meant") }
     transport.close()
   }
 
   /// Whether ``drain(_:)`` would return at once: it would neither wait nor throw.
-  func isReadyForMore(_ transport: any WriteTransport) -> Bool {
-    !isWritingPaused && end == nil && !transport.isClosing && reader?.hasFailed != true
+  final func isReadyForMore(_ transport: any WriteTransport) -> Bool {
+    !isWritingPaused && !hasEnded && !transport.isClosing && readFailure == nil
   }
 
   /// Waits until writing may go on.
-  func drain(_ transport: any WriteTransport) async throws {
-    if let error = reader?.error { throw error }
+  final func drain(_ transport: any WriteTransport) async throws {
+    if let readFailure { throw readFailure }
     // A closed transport calls `connectionLost` in an iteration of its own. A program that writes and drains for ever has to
     // let that iteration come, or it would never hear of the end.
-    if transport.isClosing, end == nil { try await loop.sleep(for: .zero) }
+    if transport.isClosing, !hasEnded { try await loop.sleep(for: .zero) }
     try throwIfEnded(transport)
     while isWritingPaused {
-      try await changes.wait("StreamWriter.drain") { !isWritingPaused || end != nil }
-      if case .failure(let error) = end { throw error }
+      try await makeChanges().wait("StreamWriter.drain") { !isWritingPaused || hasEnded }
+      if let failure { throw failure }
       try throwIfBroken(transport)
       // Where writing was resumed before the connection ended, what was written is out, and that it has ended is the next
       // call's to tell.
@@ -69,20 +77,24 @@ final class StreamFlow {
     }
   }
 
-  private func throwIfEnded(_ transport: any WriteTransport) throws {
+  private final func throwIfEnded(_ transport: any WriteTransport) throws {
     try throwIfBroken(transport)
-    guard let end else { return }
-    try end.get()
-    throw IOError(.connectionReset, "drain", "a connection that was closed")
+    guard hasEnded else { return }
+    throw failure ?? IOError(.connectionReset, "drain", "a connection that was closed")
   }
 
   /// A send has failed, and `connectionLost` comes only when what had arrived was delivered. Writing ends now.
-  private func throwIfBroken(_ transport: any WriteTransport) throws {
+  private final func throwIfBroken(_ transport: any WriteTransport) throws {
     if let error = (transport as? StreamTransport)?.brokenSending { throw error }
   }
 
-  func waitClosed() async throws {
-    try await changes.waitUntil("StreamWriter.waitClosed") { end != nil }
-    try end?.get()
+  final func waitClosed() async throws {
+    try await makeChanges().waitUntil("StreamWriter.waitClosed") { hasEnded }
+    if let failure { throw failure }
+  }
+  private final func makeChanges() -> Gate {
+    let gate = changes ?? Gate(loop)
+    changes = gate
+    return gate
   }
 }

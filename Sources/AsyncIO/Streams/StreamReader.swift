@@ -14,14 +14,14 @@ public final class StreamReader {
   /// Over so many bytes the peer is held back.
   private var holdLimit: Int { limit > .max / 2 ? .max : 2 * limit }
   private let bufferCell = UncheckedCell(ReceiveBuffer())
-  private var hasEnded = false
   var buffer: ReceiveBuffer {
     @inline(__always) _read { yield bufferCell.value }
     @inline(__always) _modify { yield &bufferCell.value }
   }
   /// What reads throw at the end of the stream, where that has come of a dropped writer rather than of the peer.
-  private var cutOff: DroppedWriterError?
-  private var failure: (any Error)?
+  // Boxed as any error is: an idle connection keeps the place for it.
+  private var cutOff: (any Error)?
+  private(set) var failure: (any Error)?
   /// By which the loop's tasks wait for data, one at a time.
   @usableFromInline let waiter = BytesWaiter("StreamReader.read")
   /// The same of a task that is not the loop's own; nil before the first of them.
@@ -33,6 +33,7 @@ public final class StreamReader {
   private var searched = 0
   /// The transport, as long as it delivers.
   private var source: (any ReadTransport)?
+  private var hasEnded = false
   /// Whether nothing but this reader has a use for the transport.
   private var ownsTransport = false
   /// Whether we paused the transport.
@@ -87,9 +88,6 @@ public final class StreamReader {
     loop.checkThread("StreamReader.transport")
     return source
   }
-
-  /// Whether reads throw an error.
-  var hasFailed: Bool { failure != nil }
 
   /// How many bytes have arrived and were not read yet.
   var unreadCount: Int { buffer.count }

@@ -10,18 +10,25 @@ public final class StreamWriter {
   public let transport: any WriteTransport
   let flow: StreamFlow
   /// Where the program made it; nil where the library did.
-  private let callSite: CallSite?
+  // Apart, since the connections of a server's have none, and may be many.
+  private let origin: Origin?
 
   init(_ transport: any WriteTransport, _ flow: StreamFlow, madeAt callSite: CallSite? = nil) {
     self.transport = transport
     self.flow = flow
-    self.callSite = callSite
+    origin = callSite.map(Origin.init)
+  }
+
+  private final class Origin {
+    let site: CallSite
+    init(_ site: CallSite) { self.site = site }
   }
 
   deinit {
     // The last reference may go wherever a task ends.
     let left = LoopBound((transport, flow))
-    flow.loop.taskExecutor.door.runOnLoop { [callSite] in
+    let callSite = origin?.site
+    flow.loop.taskExecutor.door.runOnLoop {
       let (transport, flow) = left.value
       if !transport.isClosing { flow.writerWasDropped(transport, madeAt: callSite) }
     }

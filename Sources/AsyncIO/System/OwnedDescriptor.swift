@@ -6,20 +6,26 @@ struct OwnedDescriptor {
   /// What is read, written and watched, non-blocking.
   let descriptor: FileDescriptor
   let kind: FileKind
+  /// Whether it was handed over as a socket, which has calls of its own.
+  let isSocket: Bool
+  /// Whether its mode is borrowed: ``BorrowedBlockingMode`` has to give it back.
+  private let isBorrowed: Bool
   /// Kept here rather than asked of the loop: one step away from who uses it, it is borrowed without a reference of its own.
   let kernel: any Kernel
-  /// The socket, where it is one that was handed over as such; that closes it.
+  /// The socket, where the program may have it as well; that closes it.
   let socket: Socket?
   /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
   let remoteAddress: SocketAddress?
-  /// Whether its mode is borrowed: ``BorrowedBlockingMode`` has to give it back.
-  private let isBorrowed: Bool
   /// What the program gave us, where `descriptor` is another one that stands for it; closed with it.
   private let original: FileDescriptor?
 
   /// A socket that was handed over.
-  init(_ socket: Socket, _ kernel: any Kernel, remoteAddress: SocketAddress?) {
-    (descriptor, kind, self.kernel, self.socket) = (socket.descriptor, .socket, kernel, socket)
+  ///
+  /// - Parameter isShared: whether somebody else has the object. Else it is not kept: an idle connection would pay for it.
+  init(_ socket: Socket, _ kernel: any Kernel, isShared: Bool, remoteAddress: SocketAddress?) {
+    (descriptor, kind, self.kernel, isSocket) = (socket.descriptor, .socket, kernel, true)
+    self.socket = isShared ? socket : nil
+    if !isShared { socket.surrender() }
     self.remoteAddress = remoteAddress
     (isBorrowed, original) = (false, nil)
   }
@@ -29,12 +35,16 @@ struct OwnedDescriptor {
     _ descriptor: FileDescriptor, _ kernel: any Kernel, _ kind: FileKind = .pipe, isBorrowed: Bool = false,
     original: FileDescriptor? = nil
   ) {
-    (self.descriptor, self.kind, self.kernel, socket, remoteAddress) = (descriptor, kind, kernel, nil, nil)
+    (self.descriptor, self.kind, self.kernel, socket, isSocket) = (descriptor, kind, kernel, nil, false)
+    remoteAddress = nil
     (self.isBorrowed, self.original) = (isBorrowed, original)
   }
 
   /// The descriptor that the program knows.
   var known: FileDescriptor { original ?? descriptor }
+
+  /// The socket's own address.
+  var localAddress: SocketAddress? { isSocket ? try? kernel.localAddress(descriptor) : nil }
 
   /// The peer's address, or the number that the program knows.
   var name: String { remoteAddress?.description ?? "\(kind == .pipe ? "pipe" : "descriptor") \(known.rawValue)" }
@@ -51,7 +61,7 @@ struct OwnedDescriptor {
   // MARK: Bytes
 
   /// The system calls by which bytes are sent and received, for errors: a socket that was handed over has its own.
-  var calls: (send: String, receive: String) { socket == nil ? ("write", "read") : ("send", "recv") }
+  var calls: (send: String, receive: String) { isSocket ? ("send", "recv") : ("write", "read") }
 
   @inline(__always)
   func receive(into buffer: inout MutableSpan<UInt8>) throws(Errno) -> Int {

@@ -40,6 +40,11 @@ public final class Socket {
     self.kernel = kernel
   }
 
+  /// What a program may look at of a transport's.
+  convenience init(ofTransport descriptor: FileDescriptor, isOpen: Bool, _ kernel: any Kernel) {
+    self.init(descriptor, isOpen ? .transport : .nobody, kernel)
+  }
+
   package convenience init(adopting descriptor: FileDescriptor, kernel: any Kernel) {
     self.init(descriptor, .holder, kernel)
   }
@@ -147,6 +152,9 @@ public final class Socket {
     owner = .transport
     endWaits()
   }
+
+  /// Leaves the descriptor to a transport that does not keep the object.
+  func surrender() { owner = .nobody }
 
   /// Hands the descriptor back to the caller, after a hand-over that came to nothing.
   func handBack() {

@@ -16,8 +16,7 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
   private var body: (() async throws -> Success)?
   /// What runs it; nil only while it is being made.
   private var native: Task<Void, any Error>?
-  /// What tells its native task from others, once that is made.
-  private(set) var identity: UInt = 0
+  var identity: UInt { native?.identity ?? 0 }
   var number: UInt64 = 0
   var task: any RunningTask { self }
   /// What it waits for; nil while it does not, or waits for something of somebody else's.
@@ -62,7 +61,6 @@ public final class LoopTask<Success>: Future<Success>, AnyLoopTask, RunningTask,
 
   /// Notes its native task.
   func started(as native: consuming Task<Void, any Error>) {
-    identity = native.identity
     self.native = native
     loop.tasks.insert(self)
   }

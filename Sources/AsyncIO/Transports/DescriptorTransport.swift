@@ -25,19 +25,30 @@ public class DescriptorTransport: BaseTransport {
   final var wasMade = false
   /// Told after `connectionLost`, by whoever made the transport. Nil afterwards, since it may refer to this.
   private final var onEnd: ((DescriptorTransport) -> Void)?
-  /// A socket's own address, once somebody has asked.
-  private final var knownLocalAddress: SocketAddress?
-  /// From the start until the descriptors are released: what is watched, and what the program gave us if that is another.
+  /// What few transports have.
+  private final var rarities: Rarities?
+  /// From the start until the descriptor is released.
   private final var claim: DescriptorClaim?
-  private final var originalClaim: DescriptorClaim?
   /// What the poller was told to watch for.
   private(set) final var watched: Interest = []
   /// Whether the poller cannot watch the descriptor.
   private final var isUnwatchable = false
   /// Whether it has a turn in the next iteration.
   private final var hasTurn = false
+  /// Its place among the connections of the server that has accepted it.
+  final var place: Int32 = 0
   /// Runs out when something has taken too long, or is to be tried again: one thing at a time. Nil while there is none.
   private(set) final var timer: TimerHandle?
+
+  /// What few transports have: apart, so that all the others pay for a reference alone.
+  private final class Rarities {
+    /// A socket's own address, once somebody has asked.
+    var localAddress: SocketAddress?
+    /// A socket that nobody else knew, once somebody has asked.
+    var socket: Socket?
+    /// The claim to what the program gave us, where another descriptor is watched for that.
+    var originalClaim: DescriptorClaim?
+  }
 
   init(_ loop: EventLoop, _ own: OwnedDescriptor, onEnd: ((DescriptorTransport) -> Void)? = nil) {
     self.loop = loop
@@ -139,20 +150,37 @@ public class DescriptorTransport: BaseTransport {
   /// Gives up everything that it has.
   func release() {
     guard let claim else { return }
+    // Asked for afterwards too.
+    _ = findLocalAddress()
     loop.release(claim)
-    if let originalClaim { loop.release(originalClaim) }
+    if let original = rarities?.originalClaim { loop.release(original) }
     self.claim = nil
     watched = []
     onEnd = nil
     cancelTimer()
-    // Asked for afterwards too.
-    _ = findLocalAddress()
-    own.close()
+    if let socket = rarities?.socket { socket.closeDescriptor() } else { own.close() }
+  }
+
+  private final func makeRarities() -> Rarities {
+    let made = rarities ?? Rarities()
+    rarities = made
+    return made
   }
 
   final func findLocalAddress() -> SocketAddress? {
-    if knownLocalAddress == nil { knownLocalAddress = own.socket?.localAddress }
-    return knownLocalAddress
+    if let known = rarities?.localAddress { return known }
+    guard claim != nil, let address = own.localAddress else { return nil }
+    makeRarities().localAddress = address
+    return address
+  }
+
+  /// The socket, to look at; nil for a pipe.
+  final func findSocket() -> Socket? {
+    if let socket = own.socket ?? rarities?.socket { return socket }
+    guard own.isSocket else { return nil }
+    let socket = Socket(ofTransport: own.descriptor, isOpen: claim != nil, loop.kernel)
+    makeRarities().socket = socket
+    return socket
   }
 
   // MARK: Reports
@@ -198,7 +226,7 @@ public class DescriptorTransport: BaseTransport {
   /// Becomes the owner of the descriptor.
   final func claimDescriptor() {
     claim = loop.claim(own.descriptor, for: self)
-    if own.known != own.descriptor { originalClaim = loop.claim(own.known, for: self) }
+    if own.known != own.descriptor { makeRarities().originalClaim = loop.claim(own.known, for: self) }
   }
 
   /// Does what the descriptor is ready for.
@@ -286,71 +314,6 @@ extension DescriptorTransport: ReadinessWatcher {
     _ = state.end()
     discardUnsent()
     release()
-  }
-}
-
-/// A transport that hands a stream of bytes to its protocol.
-protocol ByteReceiving: DescriptorTransport {
-  /// The protocol, where it brings the buffer.
-  var bufferedReceiver: (any BufferedProtocol)? { get }
-  func deliver(_ bytes: Span<UInt8>) throws
-  /// A receive has failed for good.
-  func receivingFailed(_ error: IOError)
-}
-
-extension ByteReceiving {
-  /// Receives once: what is left is for the next tick.
-  @inline(__always)
-  func receive() {
-    // Whose buffer is filled is told of it, also if it has itself replaced meanwhile. A nil that is known costs nothing.
-    if let bufferedReceiver { receive(for: bufferedReceiver) } else { receive(for: nil) }
-  }
-
-  @inline(__always)
-  private func receive(for receiver: (any BufferedProtocol)?) {
-    switch fill(receiver, { (target) throws(Errno) in try own.receive(into: &target) }) {
-    case .success(0): perform(state.peerEnded())
-    case .success(let count): handOver(count, to: receiver)
-    case .failure(.wouldBlock): perform(state.foundNothing())
-    // This is how a terminal says that there is nobody at its other side any more.
-    case .failure(.ioError) where own.kind == .characterDevice: perform(state.peerEnded())
-    case .failure(let error): receivingFailed(IOError(error, own.calls.receive, name))
-    case nil: break
-    }
-  }
-
-  /// Has a call fill the protocol's own buffer where it brings one, else the loop's.
-  ///
-  /// - Returns: what the call answers; nil where the protocol has failed to lend its buffer.
-  @inline(__always)
-  func fill<Answer, Failure: Error>(
-    _ receiver: (any BufferedProtocol)?, _ call: (inout MutableSpan<UInt8>) throws(Failure) -> Answer
-  ) -> Result<Answer, Failure>? {
-    guard let receiver else {
-      do throws(Failure) { return .success(try memory.readBuffer.fill(call)) } catch { return .failure(error) }
-    }
-    var outcome: Result<Answer, Failure>?
-    do {
-      try receiver.withBuffer(sizeHint: EventLoop.readLimit) { target in
-        guard target.count > 0 else { throw EventLoopError.emptyBuffer }
-        do throws(Failure) { outcome = .success(try call(&target)) } catch { outcome = .failure(error) }
-      }
-      guard outcome != nil else { throw EventLoopError.emptyBuffer }
-    } catch {
-      protocolFailed("withBuffer", error)
-      return nil
-    }
-    return outcome
-  }
-
-  /// Hands the protocol what was filled in, from the buffer's start.
-  @inline(__always)
-  func handOver(_ count: Int, to receiver: (any BufferedProtocol)?) {
-    guard let receiver else {
-      do { try memory.readBuffer.withPrefix(count) { try deliver($0) } } catch { protocolFailed("dataReceived", error) }
-      return
-    }
-    do { try receiver.bufferUpdated(count) } catch { protocolFailed("bufferUpdated", error) }
   }
 }
 

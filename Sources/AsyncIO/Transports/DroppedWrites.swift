@@ -6,9 +6,9 @@
 /// since it may do so for as long as it lives.
 struct DroppedWrites {
   /// How many go without a word.
-  static let tolerance = 4
+  static let tolerance: UInt8 = 4
 
-  private var count = 0
+  private var count: UInt8 = 0
 
   /// Notes one more.
   ///

@@ -12,18 +12,26 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   private(set) var bufferedReceiver: (any BufferedProtocol)?
   /// Encrypts and decrypts; nil on a plain connection, and once the connection is lost.
   var tls: TLSStage?
-  /// Whether a file is on its way, which nothing may be written into.
-  var isSendingFile = false
-  /// The file transfer, while it waits for the kernel to take more.
-  var writeWaiter: Waiter?
+  /// The file that is on its way, which nothing may be written into.
+  var fileTransfer: FileTransfer?
   /// Why nothing can be sent any more, for `connectionLost`; nil while something can.
   var brokenSending: (any Error)?
 
   init(
-    _ loop: EventLoop, _ socket: Socket, remoteAddress: SocketAddress?, onEnd: ((DescriptorTransport) -> Void)? = nil
+    _ loop: EventLoop, _ socket: Socket, isShared: Bool = true, remoteAddress: SocketAddress?,
+    onEnd: ((DescriptorTransport) -> Void)? = nil
   ) {
-    super.init(loop, OwnedDescriptor(socket, loop.kernel, remoteAddress: remoteAddress), onEnd: onEnd)
+    let own = OwnedDescriptor(socket, loop.kernel, isShared: isShared, remoteAddress: remoteAddress)
+    super.init(loop, own, onEnd: onEnd)
   }
+
+  /// A file that is being sent.
+  final class FileTransfer {
+    /// The task that sends it, while it waits for the kernel to take more.
+    var waiter: Waiter?
+  }
+
+  var isSendingFile: Bool { fileTransfer != nil }
 
   /// Ties the protocol to the transport; with TLS it is told of that after the handshake.
   func start(_ receiver: any StreamProtocol, _ stage: TLSStage?) {
@@ -68,7 +76,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     return tls.wire.pending.isEmpty && (backlog == nil || state.isHandshaking)
   }
 
-  override var hasBytesForKernel: Bool { !isFlushed || writeWaiter != nil }
+  override var hasBytesForKernel: Bool { !isFlushed || fileTransfer?.waiter != nil }
 
   /// What a program's option had the kernel report: times of sending, for instance. It would wake the loop for ever.
   override func hungUp() { _ = loop.kernel.takeQueuedErrors(own.descriptor) }
@@ -179,7 +187,11 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
 
   override func flush() {
     if let tls { flushEncrypted(tls) } else { super.flush() }
-    if isFlushed { writeWaiter.take()?.resume() }
+    if isFlushed { wakeFileTransfer(.success(())) }
+  }
+
+  private func wakeFileTransfer(_ result: Result<Void, any Error>) {
+    fileTransfer?.waiter.take()?.resume(result)
   }
 
   override func sendingFailed(_ error: IOError) { perform(state.sendingFailed(), error) }
@@ -198,7 +210,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     case .deliverRest:
       brokenSending = error
       discardUnsent()
-      if let error { writeWaiter.take()?.resume(.failure(error)) }
+      if let error { wakeFileTransfer(.failure(error)) }
       scheduleTurn()
     case .failHandshake: handshakeBroke(error)
     case .refuseFlood:
@@ -207,7 +219,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     case .end:
       let error = error ?? brokenSending ?? (state.wasCutShort ? TLSError.truncated.with(name) : nil)
       tls?.end(error ?? IOError(.connectionAbort, "TLS handshake", name))
-      writeWaiter.take()?.resume(.failure(error ?? IOError(.connectionAbort, "sendfile", name)))
+      if isSendingFile { wakeFileTransfer(.failure(error ?? IOError(.connectionAbort, "sendfile", name))) }
       super.perform(action, error)
     case .none, .deliverSoon, .tellEnd, .trap:
       super.perform(action)

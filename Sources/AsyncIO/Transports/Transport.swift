@@ -125,7 +125,7 @@ extension SocketTransport where Self: DescriptorTransport {
   public var remoteAddress: SocketAddress? { own.remoteAddress }
 
   var socket: Socket {
-    guard let socket = own.socket else { misuse("a pipe's transport was asked for its socket") }
+    guard let socket = findSocket() else { misuse("a pipe's transport was asked for its socket") }
     return socket
   }
 }

@@ -113,9 +113,9 @@ import Testing
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
       let transport = recorder.transport
       let sending = loop.createTask { try await loop.sendFile(transport, file) }
-      try await loop.until { transport.writeWaiter != nil }
+      try await loop.until { transport.fileTransfer?.waiter != nil }
       sending.cancel()
-      #expect(transport.writeWaiter == nil, "the interest is gone before the task has noticed")
+      #expect(transport.fileTransfer?.waiter == nil, "the interest is gone before the task has noticed")
       #expect(await thrown { try await sending.value } is CancellationError)
       let sent = Int(try file.seek(offset: 0, from: .current))
       #expect(sent > 0 && sent < plenty)
@@ -167,7 +167,7 @@ import Testing
       defer { try? file.close() }
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
       let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
-      try await loop.until { recorder.transport.writeWaiter != nil }
+      try await loop.until { recorder.transport.fileTransfer?.waiter != nil }
       if byClose { recorder.transport.close() } else { recorder.transport.writeEOF() }
       try await loop.turn()
       #expect(!recorder.isLost)
@@ -191,7 +191,11 @@ import Testing
       if isFallback { kernel.inject(.noFunction, into: .sendFile) }
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
       let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
-      if isFallback { try await loop.turn() } else { try await loop.until { recorder.transport.writeWaiter != nil } }
+      if isFallback {
+        try await loop.turn()
+      } else {
+        try await loop.until { recorder.transport.fileTransfer?.waiter != nil }
+      }
       recorder.transport.abort()
       #expect(try await ioError { try await sending.value }.code == .connectionAbort)
       try await loop.until { recorder.isLost }
@@ -207,7 +211,7 @@ import Testing
       defer { try? file.close() }
       let (recorder, peer) = try await PairKind.tcp.transport(loop, kernel, smallBuffers: true)
       let sending = loop.createTask { try await loop.sendFile(recorder.transport, file) }
-      try await loop.until { recorder.transport.writeWaiter != nil }
+      try await loop.until { recorder.transport.fileTransfer?.waiter != nil }
       peer.reset()
       #expect(try await ioError { try await sending.value }.code == .connectionReset)
       try await loop.until { recorder.isLost }

@@ -168,6 +168,35 @@ struct ServerClosingTests {
     }
   }
 
+  @Test("connections are closed in the order in which they came, also those that came when others had ended")
+  func closingOrder() throws {
+    try runLoop { loop, kernel in
+      let (server, accepted) = try await recordingServer(loop)
+      let address = try #require(server.address)
+      var (peers, closed): ([Peer], [Int]) = ([], [])
+      func connect() async throws {
+        let index = peers.count
+        accepted.prepare = { $0.onLost = { closed.append(index) } }
+        peers.append(try await Peer.connect(to: address, loop, kernel))
+        try await loop.until { accepted.recorders.count > index && accepted.recorders[index].kept != nil }
+      }
+      for _ in 0..<4 { try await connect() }
+      for index in [2, 0] {
+        accepted.recorders[index].transport.abort()
+        try await loop.until { accepted.recorders[index].isLost }
+      }
+      #expect(server.connectionCount == 2)
+      for _ in 0..<3 { try await connect() }
+      #expect(server.connectionCount == 5)
+      closed = []
+      server.closeClients()
+      try await loop.until { server.connectionCount == 0 }
+      #expect(closed == [1, 3, 4, 5, 6])
+      server.close()
+      for peer in peers { peer.close() }
+    }
+  }
+
   enum Place: CaseIterable { case factory, connectionMade, connectionLost }
 
   @Test("a server that is closed from one of its protocols", arguments: Place.allCases)

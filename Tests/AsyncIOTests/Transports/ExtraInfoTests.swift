@@ -24,6 +24,31 @@ struct ExtraInfoTests {
     }
   }
 
+  @Test("a server's connection has one socket to look at, which is closed with it", arguments: [true, false])
+  func acceptedSocket(isAskedBefore: Bool) throws {
+    try runLoop { loop, kernel in
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let transport = accepted.recorders[0].transport
+      let before = isAskedBefore ? transport.getExtraInfo(.socket) : nil
+      if let before {
+        #expect(!before.isClosed && before.localAddress == server.address)
+        #expect(transport.getExtraInfo(.socket) === before)
+        // It is the transport's.
+        #expect(throws: IOError(.badFileDescriptor, "detach", "a socket that is closed or in use")) {
+          try before.detach()
+        }
+      }
+      transport.close()
+      try await loop.until { accepted.recorders[0].isLost }
+      try await loop.turn()
+      let after = try #require(transport.getExtraInfo(.socket))
+      #expect(after.isClosed && after.localAddress == nil && (before == nil || before === after))
+      #expect(transport.localAddress == server.address)
+      #expect(try await peer.receiveToEnd(on: loop) == [])
+      server.close()
+    }
+  }
+
   @Test("an endpoint's addresses stay")
   func datagrams() throws {
     try runLoop { loop, kernel in
