@@ -123,7 +123,7 @@ public class DescriptorTransport: BaseTransport {
       cancelTimer()
       marks.silence()
       // After a loop's end there is nobody to call any more.
-      if !loop.isClosed { loop.callSoon { self.tellLost(error) } }
+      if !loop.isClosed { memory.endings.schedule(self, error) }
     default: break
     }
   }
@@ -138,7 +138,7 @@ public class DescriptorTransport: BaseTransport {
   }
 
   /// The last call to the protocol; then everything is released.
-  private final func tellLost(_ error: (any Error)?) {
+  final func tellLost(_ error: (any Error)?) {
     if wasMade {
       do { try listener?.connectionLost(error) } catch { report("error in a protocol's connectionLost", error) }
     }
@@ -313,6 +313,7 @@ extension DescriptorTransport: ReadinessWatcher {
     }
     _ = state.end()
     discardUnsent()
+    memory.endings.removeAll()
     release()
   }
 }

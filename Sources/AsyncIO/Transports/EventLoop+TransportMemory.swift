@@ -12,6 +12,8 @@ final class TransportMemory {
   /// Where arriving datagrams land, one batch at a time.
   lazy var packetBatch = DatagramBatch.ofPackets()
   lazy var messageBatch = DatagramBatch.ofMessages()
+  /// Those that have ended.
+  let endings = Endings()
 }
 
 extension EventLoop {
