@@ -32,6 +32,7 @@ let package = Package(
     .executable(name: "uv-spawn", targets: ["UVSpawn"]),
     .executable(name: "asyncio-echo", targets: ["AsyncIOEcho"]),
     .executable(name: "callsoon-bench", targets: ["CallSoon"]),
+    .executable(name: "growth-bench", targets: ["Growth"]),
     .executable(name: "nio-echo", targets: ["NIOEcho"]),
     .executable(name: "nio-execute", targets: ["NIOExecute"]),
     .executable(name: "nio-http", targets: ["NIOHTTP"]),
@@ -66,6 +67,7 @@ let package = Package(
     .executableTarget(
       name: "AsyncIOEcho", dependencies: [asyncIO, asyncIOTLS, argumentParser], swiftSettings: settings),
     .executableTarget(name: "CallSoon", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
+    .executableTarget(name: "Growth", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
     .executableTarget(name: "Spawn", dependencies: [asyncIO, argumentParser, "Measuring"], swiftSettings: settings),
     .executableTarget(
       name: "NIOEcho", dependencies: nio + [.product(name: "NIOSSL", package: "swift-nio-ssl"), argumentParser],

@@ -36,6 +36,7 @@ struct CallSoon: ParsableCommand {
       figures.add("threadsafe_ns", called.wall)
       figures.add("threadsafe_cpu_ns", called.cpu)
       figures.add("task_ns", try tasks(loop).wall)
+      figures.add("task_bare_ns", BareTasks.createdAndAwaited(operations).wall)
       figures.add("task_default_executor_ns", tasksOfDefaultExecutor().wall)
       loop.close()
     }
