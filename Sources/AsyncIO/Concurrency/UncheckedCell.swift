@@ -15,4 +15,8 @@ final class UncheckedCell<Value: ~Copyable> {
     @inline(__always) _read { yield unsafe storage }
     @inline(__always) _modify { yield unsafe &storage }
   }
+
+  /// Changes the value.
+  @inline(__always)
+  func update<Result>(_ change: (inout Value) -> Result) -> Result { unsafe change(&storage) }
 }

@@ -107,11 +107,11 @@ extension EventLoop {
   /// would cost a system call.
   private func runReady() {
     let end = core.ready.tail
-    while let entry = core.ready.next(before: end) {
+    while let entry = core.nextEntry(before: end) {
       if debug { runTimed(entry) } else { run(consume entry) }
     }
     var left = EventLoop.stepsWithoutPoll
-    while left > 0, let entry = core.ready.nextJob() {
+    while left > 0, let entry = core.nextJob() {
       if debug { runTimed(entry) } else { run(consume entry) }
       left -= 1
     }

@@ -194,16 +194,25 @@ public final class EventLoop {
   ///
   /// Callbacks run in the order in which they were scheduled, each exactly once. An error that one throws goes to the
   /// exception handler. To call this on a closed loop is a programmer error.
+  @inlinable
   @discardableResult
   public func callSoon(
     file: StaticString = #fileID, line: UInt = #line,
     _ callback: consuming @escaping () throws -> Void
   ) -> Handle {
+    Handle(scheduleSoon(file, line, callback).object)
+  }
+
+  @usableFromInline
+  func scheduleSoon(
+    _ file: StaticString, _ line: UInt, _ callback: consuming @escaping () throws -> Void
+  ) -> LentReference<ScheduledCall> {
     check("callSoon")
     let call = core.makeCall(callback)
     if debug { call.callSite = CallSite(file, line) }
-    core.schedule(.callback(call))
-    return Handle(call)
+    let lent = LentReference(call)
+    core.schedule(.callback(consume call))
+    return lent
   }
 
   /// Calls back once the delay has passed, never before. asyncio's `call_later`.

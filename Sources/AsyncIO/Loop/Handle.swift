@@ -4,8 +4,9 @@
 ///
 /// It belongs to its loop's thread. Copies stand for the same callback. One that is not kept costs no memory.
 public struct Handle {
-  let call: ScheduledCall
+  @usableFromInline let call: ScheduledCall
 
+  @inlinable
   init(_ call: ScheduledCall) { self.call = call }
 
   /// The handle of a timer as one like any other, for where both kinds are kept.

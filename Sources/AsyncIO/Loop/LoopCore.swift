@@ -114,6 +114,16 @@ final class LoopCore {
     if spareCalls.value.count < LoopCore.spareLimit { spareCalls.value.append(call) }
   }
 
+  // By a closure rather than the accessor, which as a coroutine would cost a call to and fro in the loop's innermost loop.
+
+  /// Takes the first entry of the ready queue, as ``ReadyQueue/next(before:)`` does.
+  @inline(__always)
+  func nextEntry(before limit: Int) -> ReadyQueue.Entry? { readyCell.update { $0.next(before: limit) } }
+
+  /// Takes the first entry, if it is a job, as ``ReadyQueue/nextJob()`` does.
+  @inline(__always)
+  func nextJob() -> ReadyQueue.Entry? { readyCell.update { $0.nextJob() } }
+
   func schedule(_ entry: consuming ReadyQueue.Entry) {
     admitMessages()
     ready.append(entry)

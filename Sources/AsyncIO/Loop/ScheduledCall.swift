@@ -3,6 +3,7 @@
 /// What a loop knows of a callback that it was given, and what a ``Handle`` stands for.
 ///
 /// Its memory serves one call after the other: see ``LoopCore/makeCall(origin:_:)``.
+@usableFromInline
 final class ScheduledCall {
   /// The work; gone once it ran or was cancelled, so that what it captured goes too.
   private var callback: (() throws -> Void)?
