@@ -92,6 +92,7 @@ class StreamFlow {
     try await makeChanges().waitUntil("StreamWriter.waitClosed") { hasEnded }
     if let failure { throw failure }
   }
+
   private final func makeChanges() -> Gate {
     let gate = changes ?? Gate(loop)
     changes = gate

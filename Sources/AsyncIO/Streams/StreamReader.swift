@@ -30,7 +30,7 @@ public final class StreamReader {
   private var request = ReadRequest.all
   /// What a read looks for, and how far it has come with that.
   private var separator = newline
-  private var searched = 0
+  private(set) var searched = 0
   /// The transport, as long as it delivers.
   private var source: (any ReadTransport)?
   private var hasEnded = false

@@ -230,16 +230,15 @@ import Testing
     }
   }
 
-  /// Looking at the whole line again with each byte would be two thousand million comparisons.
-  @Test("a long line that comes byte by byte is not searched from its start each time", .timeLimit(.minutes(1)))
+  @Test("a long line that comes byte by byte is not searched from its start each time")
   func byteByByte() throws {
     try runLoop { loop, _ in
       let reader = try StreamReader(loop)
-      let length = StreamReader.defaultLimit
+      let length = 1000
       let line = try await loop.startWaiting { try await reader.readLine() }
-      for _ in 0..<length {
+      for count in 1...length {
         reader.feedData(octets("x"))
-        try await loop.sleep(for: .zero)
+        #expect(reader.searched == count)
       }
       reader.feedData(octets("\n"))
       #expect(try await line.value.count == length + 1)

@@ -64,7 +64,7 @@ import Testing
 
   private final class StreamEnd: StreamProtocol {}
 
-  @Test("a wake-up between an actor's look at a condition and its wait is not lost", .timeLimit(.minutes(1)))
+  @Test("a wake-up between an actor's look at a condition and its wait is not lost", .timeLimit(.minutes(10)))
   func noWakeUpIsLost() throws {
     try runLoop { loop, _ in
       let resident = Resident(loop.serialExecutor)

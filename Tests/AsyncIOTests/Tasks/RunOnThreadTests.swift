@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(
-    "cancelling the caller cancels the program, before it begins or while it runs", .timeLimit(.minutes(1)),
+    "cancelling the caller cancels the program, before it begins or while it runs", .timeLimit(.minutes(10)),
     arguments: [false, true])
   func cancelled(waits: Bool) async throws {
     let (started, start) = AsyncStream<Void>.makeStream()
