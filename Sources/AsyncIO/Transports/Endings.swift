@@ -42,5 +42,10 @@ final class Endings {
   }
 
   /// The loop is closed: nobody is told any more.
-  func removeAll() { late.removeAll() }
+  func removeAll() {
+    // Released when this is done changing: what goes with them may be the program's.
+    let dropped = late
+    late.removeAll()
+    withExtendedLifetime(dropped) {}
+  }
 }
