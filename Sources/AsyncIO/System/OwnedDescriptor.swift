@@ -25,7 +25,6 @@ struct OwnedDescriptor {
   init(_ socket: Socket, _ kernel: any Kernel, isShared: Bool, remoteAddress: SocketAddress?) {
     (descriptor, kind, self.kernel, isSocket) = (socket.descriptor, .socket, kernel, true)
     self.socket = isShared ? socket : nil
-    if !isShared { socket.surrender() }
     self.remoteAddress = remoteAddress
     (isBorrowed, original) = (false, nil)
   }

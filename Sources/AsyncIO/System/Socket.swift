@@ -153,9 +153,6 @@ public final class Socket {
     endWaits()
   }
 
-  /// Leaves the descriptor to a transport that does not keep the object.
-  func surrender() { owner = .nobody }
-
   /// Hands the descriptor back to the caller, after a hand-over that came to nothing.
   func handBack() {
     if owner == .transport { owner = .holder }
