@@ -28,3 +28,10 @@ public struct CallSite: Hashable, Sendable, CustomStringConvertible {
   /// `Module/File.swift:12`.
   public var description: String { "\(file):\(line)" }
 }
+
+/// A call site in memory of its own, for objects of which there are many, and few that have one.
+final class CallSiteBox {
+  let site: CallSite
+
+  init(_ site: CallSite) { self.site = site }
+}

@@ -19,21 +19,16 @@ final class ScheduledCall {
   /// The loop's queues. While they hold this call that is a cycle, which the run or the loop's close ends.
   let core: LoopCore
   /// Where it was scheduled, known in debug mode only.
-  private var origin: Origin?
+  private var origin: CallSiteBox?
 
   var callSite: CallSite? {
     get { origin?.site }
-    set { origin = newValue.map(Origin.init) }
+    set { origin = newValue.map(CallSiteBox.init) }
   }
 
   /// A closure in a type of its own: generic code would have to wrap a bare one first, in memory of the heap.
   private struct Taken {
     let callback: (() throws -> Void)?
-  }
-
-  private final class Origin {
-    let site: CallSite
-    init(_ site: CallSite) { self.site = site }
   }
 
   init(_ core: LoopCore, repeats: Bool = false, _ callback: consuming @escaping () throws -> Void) {

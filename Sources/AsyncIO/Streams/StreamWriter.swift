@@ -11,17 +11,12 @@ public final class StreamWriter {
   let flow: StreamFlow
   /// Where the program made it; nil where the library did.
   // Apart, since the connections of a server's have none, and may be many.
-  private let origin: Origin?
+  private let origin: CallSiteBox?
 
   init(_ transport: any WriteTransport, _ flow: StreamFlow, madeAt callSite: CallSite? = nil) {
     self.transport = transport
     self.flow = flow
-    origin = callSite.map(Origin.init)
-  }
-
-  private final class Origin {
-    let site: CallSite
-    init(_ site: CallSite) { self.site = site }
+    origin = callSite.map(CallSiteBox.init)
   }
 
   deinit {
