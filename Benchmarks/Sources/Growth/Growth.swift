@@ -61,12 +61,11 @@ struct Growth: ParsableCommand {
         // In no order: 7919 is a prime.
         loop.callAt(due.advanced(by: .nanoseconds(index * 7919 % number))) { counter.value += 1 }
       }
-      loop.stop()
-      while counter.value % number != 0 || counter.value == 0 {
-        try loop.runForever()
+      let expected = counter.value + number
+      repeat {
         loop.stop()
-      }
-      try loop.runForever()
+        try loop.runForever()
+      } while counter.value < expected
     }
   }
 
