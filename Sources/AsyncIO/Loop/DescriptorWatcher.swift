@@ -90,10 +90,10 @@ final class DescriptorWatcher: ReadinessWatcher {
     if reader != nil { wanted.insert(.read) }
     if writer != nil { wanted.insert(.write) }
     if wanted.isEmpty {
-      loop.release(claim)
+      loop.release(descriptor, claim)
     } else {
       wanted.insert(.hangUp)
-      try loop.setInterest(wanted, for: claim)
+      try loop.setInterest(wanted, for: descriptor, claim)
     }
   }
 

@@ -12,13 +12,13 @@ extension EventLoop {
   }
 
   /// Changes what the owner of a descriptor wants to know, if it is the owner still.
-  func setInterest(_ interest: Interest, for claim: DescriptorClaim) throws(Errno) {
-    if readiness.isValid(claim) { try setInterest(interest, for: claim.descriptor) }
+  func setInterest(_ interest: Interest, for descriptor: FileDescriptor, _ claim: DescriptorClaim) throws(Errno) {
+    if readiness.isValid(claim, to: descriptor) { try setInterest(interest, for: descriptor) }
   }
 
-  /// Ends the ownership, if it has not ended; see ``release(_:)-(FileDescriptor)``.
-  func release(_ claim: DescriptorClaim) {
-    if readiness.isValid(claim) { release(claim.descriptor) }
+  /// Ends the ownership, if it has not ended; see ``release(_:)``.
+  func release(_ descriptor: FileDescriptor, _ claim: DescriptorClaim) {
+    if readiness.isValid(claim, to: descriptor) { release(descriptor) }
   }
 
   /// Changes what the owner of a descriptor wants to know.

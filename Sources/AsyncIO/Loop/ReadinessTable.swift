@@ -23,8 +23,12 @@ extension ReadinessWatcher {
 /// The ownership of a descriptor's number. It ends by itself when somebody else claims the number: the descriptor was
 /// closed behind its owner's back, and what is done for the one must not meet the other.
 struct DescriptorClaim {
-  let descriptor: FileDescriptor
+  /// No ownership: one that has not begun, or was given up.
+  static let void = DescriptorClaim(generation: 0)
+
   fileprivate let generation: UInt32
+
+  var isVoid: Bool { generation == 0 }
 }
 
 /// Who watches which descriptor, and for what.
@@ -80,12 +84,12 @@ struct ReadinessTable {
     if !slots[index].interest.isEmpty { watchedCount -= 1 }
     let generation = max(slots[index].generation &+ 1, 1)
     slots[index] = Slot(generation: generation, watcher: watcher)
-    return DescriptorClaim(descriptor: descriptor, generation: generation)
+    return DescriptorClaim(generation: generation)
   }
 
   /// Whether the number is still the claim's: not released, and nobody else's meanwhile.
-  func isValid(_ claim: DescriptorClaim) -> Bool {
-    let index = Int(claim.descriptor.rawValue)
+  func isValid(_ claim: DescriptorClaim, to descriptor: FileDescriptor) -> Bool {
+    let index = Int(descriptor.rawValue)
     return index < slots.count && slots[index].generation == claim.generation && slots[index].watcher != nil
   }
 

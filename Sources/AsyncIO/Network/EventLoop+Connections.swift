@@ -112,7 +112,8 @@ extension EventLoop {
   ) async throws -> (transport: StreamTransport, protocol: P) {
     let connection: (transport: StreamTransport, protocol: P)
     do {
-      connection = try attach(factory, socket, options?.makeStage(on: socket, self), remoteAddress: remoteAddress)
+      let stage = try options?.makeStage(on: socket, self)
+      connection = try attach(factory, socket, stage, isShared: false, remoteAddress: remoteAddress)
     } catch {
       socket.close()
       throw error
@@ -124,8 +125,7 @@ extension EventLoop {
   /// Makes protocol and transport for a connected socket. When the factory throws, the socket is the caller's again.
   func attach<P: StreamProtocol>(
     _ factory: () throws -> P, _ socket: Socket, _ stage: TLSStage? = nil, isShared: Bool = true,
-    remoteAddress: SocketAddress? = nil,
-    onEnd: ((DescriptorTransport) -> Void)? = nil, onStart: ((StreamTransport) -> Void)? = nil
+    remoteAddress: SocketAddress? = nil, _ connections: ConnectionTable? = nil
   ) throws -> (transport: StreamTransport, protocol: P) {
     try socket.handOver("connect")
     let receiver: P
@@ -138,8 +138,8 @@ extension EventLoop {
     let remote = remoteAddress ?? socket.remoteAddress
     // Refused by sockets that are not TCP's, which need it as little.
     if remote?.port != nil { try? socket.setOption(.noDelay, true) }
-    let transport = StreamTransport(self, socket, isShared: isShared, remoteAddress: remote, onEnd: onEnd)
-    onStart?(transport)
+    let transport = StreamTransport(self, socket, isShared: isShared, remoteAddress: remote)
+    connections?.insert(transport)
     transport.start(receiver, stage)
     return (transport, receiver)
   }

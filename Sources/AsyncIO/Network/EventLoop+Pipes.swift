@@ -80,7 +80,7 @@ extension EventLoop {
     try checkUnowned(method, descriptor)
     do throws(Errno) {
       let own = try BorrowedBlockingMode.borrow(descriptor, kind, for: direction, kernel)
-      return OwnedDescriptor(own, kernel, kind, isBorrowed: true, original: own == descriptor ? nil : descriptor)
+      return OwnedDescriptor(own, kernel, kind, isBorrowed: true, known: descriptor)
     } catch {
       throw IOError(error, method.description, "descriptor \(descriptor.rawValue)")
     }

@@ -13,7 +13,7 @@ public final class Server {
   public let port: Int
   private var listeners: [Listener] = []
   /// The connections that have not ended.
-  private var connections = ConnectionTable()
+  private let connections = ConnectionTable()
   /// Who waits for the close, or for the end of the last connection.
   private let changes: Gate
   /// The files of unix sockets that go with the server; none once they are gone, or another process's.
@@ -43,13 +43,7 @@ public final class Server {
     do {
       let stage = try options?.makeStage(on: socket, loop)
       stage?.isAwaited = false
-      _ = try loop.attach(
-        factory, socket, stage, isShared: false, remoteAddress: address,
-        onEnd: { [self] transport in
-          if let transport = transport as? StreamTransport { connections.remove(transport) }
-          wakeIfOver()
-        },
-        onStart: { [self] transport in connections.insert(transport) })
+      _ = try loop.attach(factory, socket, stage, isShared: false, remoteAddress: address, connections)
     } catch {
       socket.close()
       let culprit = error is TLSError ? "the TLS provider" : "the protocol factory"
@@ -130,7 +124,7 @@ public final class Server {
     for listener in closing { listener.close() }
     for file in files { file.remove() }
     files.removeAll()
-    wakeIfOver()
+    connections.onceEmpty { [changes] in changes.wakeAll() }
   }
 
   /// Leaves the files of unix sockets to the process that has the sockets now.
@@ -171,8 +165,4 @@ public final class Server {
   func waitUntilOver() async { await changes.waitRegardless { isOver } }
 
   private var isOver: Bool { isClosed && connections.isEmpty }
-
-  private func wakeIfOver() {
-    if isOver { changes.wakeAll() }
-  }
 }

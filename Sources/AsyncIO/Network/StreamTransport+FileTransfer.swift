@@ -13,12 +13,12 @@ extension StreamTransport {
     guard !isSendingFile else {
       throw EventLoopError(.transportState, "sendFile: the transport sends another file already")
     }
-    fileTransfer = FileTransfer()
+    makeRarities().fileTransfer = FileTransfer()
   }
 
   /// Gives the write side back. If it was ended meanwhile, that happens now.
   func endFileTransfer() {
-    fileTransfer = nil
+    rarities?.fileTransfer = nil
     lastByteWasSent()
     settle()
   }

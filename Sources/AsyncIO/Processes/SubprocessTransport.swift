@@ -176,7 +176,7 @@ public final class SubprocessTransport: BaseTransport {
     if state.pipeEnded(number) { scheduleEnd() }
   }
 
-  fileprivate func tell(_ signal: WaterMarks.Signal) {
+  fileprivate func tell(_ signal: FlowControl.Signal) {
     do { try receiver?.tell(signal) } catch { report(signal.method, error) }
   }
 
@@ -220,7 +220,7 @@ private final class ChildPipe: ReadPipeProtocol, WritePipeProtocol, TerminalProt
   func dataReceived(_ data: Span<UInt8>) throws { try process.dataReceived(number, data) }
   func pauseWriting() { process.tell(.pause) }
   func resumeWriting() { process.tell(.resume) }
-  func tell(_ signal: WaterMarks.Signal) { process.tell(signal) }
+  func tell(_ signal: FlowControl.Signal) { process.tell(signal) }
   func connectionLost(_ error: (any Error)?) { process.pipeEnded(number, error) }
   func terminalEnded(_ error: (any Error)?) { process.pipeEnded(number, error) }
 }

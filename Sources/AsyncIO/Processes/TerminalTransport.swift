@@ -39,7 +39,7 @@ public final class TerminalTransport: ReadTransport, WriteTransport, PipeTranspo
 
   fileprivate func dataReceived(_ data: Span<UInt8>) throws { try receiver?.dataReceived(data) }
 
-  fileprivate func tell(_ signal: WaterMarks.Signal) throws { try receiver?.tell(signal) }
+  fileprivate func tell(_ signal: FlowControl.Signal) throws { try receiver?.tell(signal) }
 
   /// One of both has ended.
   fileprivate func readerEnded(_ error: (any Error)?) {
@@ -164,7 +164,7 @@ extension TerminalTransport: CustomStringConvertible {
 /// What a terminal's owner is told.
 protocol TerminalProtocol: AnyObject {
   func dataReceived(_ data: Span<UInt8>) throws
-  func tell(_ signal: WaterMarks.Signal) throws
+  func tell(_ signal: FlowControl.Signal) throws
   func terminalEnded(_ error: (any Error)?)
 }
 

@@ -3,58 +3,69 @@ import SystemPackage
 
 /// A descriptor that is ours to close: what it is on, what it is called, and the calls that work on it.
 struct OwnedDescriptor {
-  /// What is read, written and watched, non-blocking.
-  let descriptor: FileDescriptor
+  /// What it is called.
+  private enum Identity {
+    /// By the peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
+    case peer(SocketAddress)
+    /// By the number that the program knows: the descriptor's, or that of one that it stands for.
+    case number(FileDescriptor)
+  }
+
+  // In the order in which they take the least memory: every idle connection has them.
+
+  /// Kept here rather than asked of the loop: one step away from who uses it, it is borrowed without a reference of its own.
+  private let kernel: any Kernel
+  private let identity: Identity
   let kind: FileKind
   /// Whether it was handed over as a socket, which has calls of its own.
   let isSocket: Bool
   /// Whether its mode is borrowed: ``BorrowedBlockingMode`` has to give it back.
   private let isBorrowed: Bool
-  /// Kept here rather than asked of the loop: one step away from who uses it, it is borrowed without a reference of its own.
-  let kernel: any Kernel
-  /// The socket, where the program may have it as well; that closes it.
-  let socket: Socket?
-  /// The peer's address, as `accept` or `connect` knew it: a broken connection cannot be asked any more.
-  let remoteAddress: SocketAddress?
-  /// What the program gave us, where `descriptor` is another one that stands for it; closed with it.
-  private let original: FileDescriptor?
+  /// What is read, written and watched, non-blocking.
+  let descriptor: FileDescriptor
 
   /// A socket that was handed over.
-  ///
-  /// - Parameter isShared: whether somebody else has the object. Else it is not kept: an idle connection would pay for it.
-  init(_ socket: Socket, _ kernel: any Kernel, isShared: Bool, remoteAddress: SocketAddress?) {
+  init(_ socket: Socket, _ kernel: any Kernel, remoteAddress: SocketAddress?) {
     (descriptor, kind, self.kernel, isSocket) = (socket.descriptor, .socket, kernel, true)
-    self.socket = isShared ? socket : nil
-    self.remoteAddress = remoteAddress
-    (isBorrowed, original) = (false, nil)
+    identity = remoteAddress.map { .peer($0) } ?? .number(socket.descriptor)
+    isBorrowed = false
   }
 
   /// A pipe, or what works like one.
+  ///
+  /// - Parameter known: what the program knows, where `descriptor` is another one that stands for it; closed with it.
   init(
     _ descriptor: FileDescriptor, _ kernel: any Kernel, _ kind: FileKind = .pipe, isBorrowed: Bool = false,
-    original: FileDescriptor? = nil
+    known: FileDescriptor? = nil
   ) {
-    (self.descriptor, self.kind, self.kernel, socket, isSocket) = (descriptor, kind, kernel, nil, false)
-    remoteAddress = nil
-    (self.isBorrowed, self.original) = (isBorrowed, original)
+    (self.descriptor, self.kind, self.kernel, isSocket) = (descriptor, kind, kernel, false)
+    identity = .number(known ?? descriptor)
+    self.isBorrowed = isBorrowed
   }
 
+  /// The peer's address; nil where there is none.
+  var remoteAddress: SocketAddress? { if case .peer(let address) = identity { address } else { nil } }
+
   /// The descriptor that the program knows.
-  var known: FileDescriptor { original ?? descriptor }
+  var known: FileDescriptor { if case .number(let number) = identity { number } else { descriptor } }
 
   /// The socket's own address.
   var localAddress: SocketAddress? { isSocket ? try? kernel.localAddress(descriptor) : nil }
 
-  /// The peer's address, or the number that the program knows.
-  var name: String { remoteAddress?.description ?? "\(kind == .pipe ? "pipe" : "descriptor") \(known.rawValue)" }
+  /// For errors and logs.
+  var name: String {
+    switch identity {
+    case .peer(let address): address.description
+    case .number(let number): "\(kind == .pipe ? "pipe" : "descriptor") \(number.rawValue)"
+    }
+  }
 
   /// Closes it, in the mode in which it came.
   func close() {
-    if let socket { return socket.closeDescriptor() }
     if isBorrowed { BorrowedBlockingMode.giveBack(descriptor, kernel) }
     // The numbers are free whatever the answer is, and there is nobody to tell.
     try? kernel.close(descriptor)
-    if let original { try? kernel.close(original) }
+    if known != descriptor { try? kernel.close(known) }
   }
 
   // MARK: Bytes

@@ -24,7 +24,7 @@ public final class DatagramTransport: ProtocolTransport<any DatagramProtocol>, S
     self.file = file
     let family = socket.family
     takesLongDatagrams = family != .ipv4 && family != .ipv6
-    super.init(loop, OwnedDescriptor(socket, loop.kernel, isShared: true, remoteAddress: remoteAddress))
+    super.init(loop, OwnedDescriptor(socket, loop.kernel, remoteAddress: remoteAddress), socket)
   }
 
   // MARK: What makes it an endpoint

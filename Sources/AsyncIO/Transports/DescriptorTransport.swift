@@ -13,22 +13,20 @@ public class DescriptorTransport: BaseTransport {
   final let loop: EventLoop
   /// What transports of one loop share.
   final let memory: TransportMemory
+  /// What few transports have.
+  private(set) final var rarities: TransportRarities?
   /// Closed right after `connectionLost`.
   final let own: OwnedDescriptor
+  /// From the start until the descriptor is released; void before and afterwards.
+  private final var claim = DescriptorClaim.void
   /// What it may do now, and has to do next.
   final var state = TransportState()
-  /// How much may wait to be sent.
-  final var marks = WaterMarks()
+  /// Whether the protocol was told that too much waits.
+  private final var flow = FlowControl()
   /// What was sent after the end.
   private final var droppedWrites = DroppedWrites()
   /// Whether the protocol was told of the transport, and so has to be told of its end.
   final var wasMade = false
-  /// Told after `connectionLost`, by whoever made the transport. Nil afterwards, since it may refer to this.
-  private final var onEnd: ((DescriptorTransport) -> Void)?
-  /// What few transports have.
-  private final var rarities: Rarities?
-  /// From the start until the descriptor is released.
-  private final var claim: DescriptorClaim?
   /// What the poller was told to watch for.
   private(set) final var watched: Interest = []
   /// Whether the poller cannot watch the descriptor.
@@ -38,24 +36,13 @@ public class DescriptorTransport: BaseTransport {
   /// Its place among the connections of the server that has accepted it: here rather than where connections are, since between these
   /// it takes no memory.
   final var place: Int32 = 0
-  /// Runs out when something has taken too long, or is to be tried again: one thing at a time. Nil while there is none.
-  private(set) final var timer: TimerHandle?
 
-  /// What few transports have: apart, so that all the others pay for a reference alone.
-  private final class Rarities {
-    /// A socket's own address, once somebody has asked.
-    var localAddress: SocketAddress?
-    /// A socket that nobody else knew, once somebody has asked.
-    var socket: Socket?
-    /// The claim to what the program gave us, where another descriptor is watched for that.
-    var originalClaim: DescriptorClaim?
-  }
-
-  init(_ loop: EventLoop, _ own: OwnedDescriptor, onEnd: ((DescriptorTransport) -> Void)? = nil) {
+  /// - Parameter socket: the one that was handed over, where the program may have it too.
+  init(_ loop: EventLoop, _ own: OwnedDescriptor, _ socket: Socket? = nil) {
     self.loop = loop
-    self.onEnd = onEnd
     memory = loop.transportMemory
     self.own = own
+    if let socket { makeRarities().socket = socket }
   }
 
   // MARK: What the kinds of transport differ in
@@ -71,7 +58,7 @@ public class DescriptorTransport: BaseTransport {
   /// Whether the end has to wait for what was accepted.
   var hasUnsentBytes: Bool { unsentSize > 0 }
   /// Whether there is something that the kernel could take, as soon as the poller says so.
-  var hasBytesForKernel: Bool { hasUnsentBytes && timer == nil }
+  var hasBytesForKernel: Bool { hasUnsentBytes && rarities?.timer == nil }
   /// Whether what arrives is read, and dropped, while the end waits for what was accepted.
   var drainsWhileClosing: Bool { false }
   /// Whether a hang-up is looked for also where nothing else is.
@@ -122,7 +109,7 @@ public class DescriptorTransport: BaseTransport {
     case .end:
       discardUnsent()
       cancelTimer()
-      marks.silence()
+      flow.silence()
       // After a loop's end there is nobody to call any more.
       if !loop.isClosed { memory.endings.schedule(self, error) }
     default: break
@@ -139,47 +126,44 @@ public class DescriptorTransport: BaseTransport {
   }
 
   /// The last call to the protocol; then everything is released.
-  final func tellLost(_ error: (any Error)?) {
+  func tellLost(_ error: (any Error)?) {
     if wasMade {
       do { try listener?.connectionLost(error) } catch { report("error in a protocol's connectionLost", error) }
     }
-    let onEnd = onEnd
     release()
-    onEnd?(self)
   }
 
   /// Gives up everything that it has.
   func release() {
-    guard let claim else { return }
+    if claim.isVoid { return }
     // Asked for afterwards too.
     _ = findLocalAddress()
-    loop.release(claim)
-    if let original = rarities?.originalClaim { loop.release(original) }
-    self.claim = nil
+    loop.release(own.descriptor, claim)
+    if let original = rarities?.originalClaim { loop.release(own.known, original) }
+    claim = .void
     watched = []
-    onEnd = nil
     cancelTimer()
     if let socket = rarities?.socket { socket.closeDescriptor() } else { own.close() }
   }
 
-  private final func makeRarities() -> Rarities {
-    let made = rarities ?? Rarities()
+  final func makeRarities() -> TransportRarities {
+    let made = rarities ?? TransportRarities()
     rarities = made
     return made
   }
 
   final func findLocalAddress() -> SocketAddress? {
     if let known = rarities?.localAddress { return known }
-    guard claim != nil, let address = own.localAddress else { return nil }
+    guard !claim.isVoid, let address = own.localAddress else { return nil }
     makeRarities().localAddress = address
     return address
   }
 
   /// The socket, to look at; nil for a pipe.
   final func findSocket() -> Socket? {
-    if let socket = own.socket ?? rarities?.socket { return socket }
+    if let socket = rarities?.socket { return socket }
     guard own.isSocket else { return nil }
-    let socket = Socket(ofTransport: own.descriptor, isOpen: claim != nil, loop.kernel)
+    let socket = Socket(ofTransport: own.descriptor, isOpen: !claim.isVoid, loop.kernel)
     makeRarities().socket = socket
     return socket
   }
@@ -211,14 +195,17 @@ public class DescriptorTransport: BaseTransport {
     }
   }
 
+  /// How much may wait to be sent.
+  final var marks: WaterMarks { rarities?.marks ?? .standard }
+
   /// Tells the protocol to pause or to go on, as things stand now. Nothing of it is decided before another call of the
   /// program's code.
   final func tellFlow() {
     while true {
-      let signal = marks.nextSignal(count: unsentSize)
+      let signal = flow.nextSignal(count: unsentSize, marks)
       if signal == .none { return }
       do { try listener?.tell(signal) } catch { report("error in a protocol's \(signal.method)", error) }
-      marks.didTell(signal)
+      flow.didTell(signal)
     }
   }
 
@@ -252,11 +239,12 @@ public class DescriptorTransport: BaseTransport {
     if wanted != watched { watch(wanted) }
   }
 
+  @inline(never)
   private final func watch(_ wanted: Interest) {
-    guard let claim else { return }
+    if claim.isVoid { return }
     watched = wanted
     do throws(Errno) {
-      if !isUnwatchable { try loop.setInterest(wanted, for: claim) }
+      if !isUnwatchable { try loop.setInterest(wanted, for: own.descriptor, claim) }
     } catch {
       // Some character devices, such as `/dev/null`, cannot be watched: they never make anybody wait. Those count as ready
       // in each iteration in which something is wanted of them.
@@ -289,15 +277,15 @@ public class DescriptorTransport: BaseTransport {
 
   /// Has something done in so long, unless it is taken back before.
   final func setTimer(_ delay: Duration, _ action: @escaping () -> Void) {
-    timer?.cancel()
-    timer = loop.callLater(delay) { [self] in
-      timer = nil
+    cancelTimer()
+    makeRarities().timer = loop.callLater(delay) { [self] in
+      rarities?.timer = nil
       action()
       settle()
     }
   }
 
-  final func cancelTimer() { timer.take()?.cancel() }
+  final func cancelTimer() { rarities?.timer.take()?.cancel() }
 }
 
 extension DescriptorTransport: ReadinessWatcher {

@@ -12,26 +12,19 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
   private(set) var bufferedReceiver: (any BufferedProtocol)?
   /// Encrypts and decrypts; nil on a plain connection, and once the connection is lost.
   var tls: TLSStage?
+  /// Those of the server that has accepted it, while it is one of them.
+  var connections: ConnectionTable?
+
+  /// - Parameter isShared: whether the program has the socket too. Else the object is not kept: an idle connection would pay for it.
+  init(_ loop: EventLoop, _ socket: Socket, isShared: Bool = true, remoteAddress: SocketAddress?) {
+    super.init(loop, OwnedDescriptor(socket, loop.kernel, remoteAddress: remoteAddress), isShared ? socket : nil)
+  }
+
   /// The file that is on its way, which nothing may be written into.
-  var fileTransfer: FileTransfer?
-  /// Why nothing can be sent any more, for `connectionLost`; nil while something can.
-  var brokenSending: (any Error)?
-
-  init(
-    _ loop: EventLoop, _ socket: Socket, isShared: Bool = true, remoteAddress: SocketAddress?,
-    onEnd: ((DescriptorTransport) -> Void)? = nil
-  ) {
-    let own = OwnedDescriptor(socket, loop.kernel, isShared: isShared, remoteAddress: remoteAddress)
-    super.init(loop, own, onEnd: onEnd)
-  }
-
-  /// A file that is being sent.
-  final class FileTransfer {
-    /// The task that sends it, while it waits for the kernel to take more.
-    var waiter: Waiter?
-  }
-
+  var fileTransfer: FileTransfer? { rarities?.fileTransfer }
   var isSendingFile: Bool { fileTransfer != nil }
+  /// Why nothing can be sent any more, for `connectionLost`; nil while something can.
+  var brokenSending: (any Error)? { rarities?.brokenSending }
 
   /// Ties the protocol to the transport; with TLS it is told of that after the handshake.
   func start(_ receiver: any StreamProtocol, _ stage: TLSStage?) {
@@ -76,7 +69,11 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     return tls.wire.pending.isEmpty && (backlog == nil || state.isHandshaking)
   }
 
-  override var hasBytesForKernel: Bool { !isFlushed || fileTransfer?.waiter != nil }
+  override var hasBytesForKernel: Bool {
+    // As it is of most connections most of the time.
+    if tls == nil, rarities == nil { return false }
+    return !isFlushed || fileTransfer?.waiter != nil
+  }
 
   /// What a program's option had the kernel report: times of sending, for instance. It would wake the loop for ever.
   override func hungUp() { _ = loop.kernel.takeQueuedErrors(own.descriptor) }
@@ -208,7 +205,7 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     case .limitClose: limitClose()
     case .forgetReceiver: setReceiver(receiver)
     case .deliverRest:
-      brokenSending = error
+      makeRarities().brokenSending = error
       discardUnsent()
       if let error { wakeFileTransfer(.failure(error)) }
       scheduleTurn()
@@ -226,9 +223,16 @@ public final class StreamTransport: WritingTransport<any StreamProtocol>, ReadTr
     }
   }
 
+  override func tellLost(_ error: (any Error)?) {
+    let connections = connections
+    super.tellLost(error)
+    connections?.remove(self)
+  }
+
   override func release() {
     tls = nil
-    brokenSending = nil
+    rarities?.brokenSending = nil
+    connections = nil
     super.release()
   }
 }

@@ -6,8 +6,8 @@
 /// thread. Where a pipe's or a unix socket's reader goes away, `connectionLost` says so without a write; its error is a
 /// broken pipe if bytes were still to be sent, and nil otherwise.
 public final class WritePipeTransport: WritingTransport<any WritePipeProtocol>, PipeTransport {
-  override init(_ loop: EventLoop, _ own: OwnedDescriptor, onEnd: ((DescriptorTransport) -> Void)? = nil) {
-    super.init(loop, own, onEnd: onEnd)
+  override init(_ loop: EventLoop, _ own: OwnedDescriptor, _ socket: Socket? = nil) {
+    super.init(loop, own, socket)
     state = TransportState(reads: false)
   }
 

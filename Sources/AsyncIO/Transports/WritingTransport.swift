@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// What waits to be sent.
-final class Backlog {
-  var bytes = WriteBuffer()
-}
-
 /// A transport that sends a stream of bytes: a connection, or the writing end of a pipe.
 public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTransport {
   /// What the kernel has not taken yet; nil while that is nothing, as it is of most transports most of the time.
-  private(set) final var backlog: Backlog?
+  final var backlog: Backlog? { rarities?.backlog }
 
   override var unsentSize: Int { backlog?.bytes.count ?? 0 }
-  override func discardUnsent() { backlog = nil }
+  override func discardUnsent() { rarities?.backlog = nil }
 
   public func write(_ bytes: Span<UInt8>) {
     if admitsWrite("write"), bytes.count > 0 { send(bytes) }
@@ -62,14 +57,14 @@ public class WritingTransport<Receiver>: ProtocolTransport<Receiver>, WriteTrans
 
   private final func makeBacklog() -> Backlog {
     let kept = backlog ?? Backlog()
-    backlog = kept
+    makeRarities().backlog = kept
     return kept
   }
 
   /// Drops so many bytes from the front.
   final func dropKept(_ count: Int) {
     backlog?.bytes.consume(count)
-    if backlog?.bytes.isEmpty == true { backlog = nil }
+    if backlog?.bytes.isEmpty == true { rarities?.backlog = nil }
   }
 
   // MARK: To the kernel
@@ -150,7 +145,7 @@ extension SendingTransport where Self: DescriptorTransport {
 
   public func setWriteBufferLimits(high: Int? = nil, low: Int? = nil) {
     check("setWriteBufferLimits")
-    marks.set(high: high, low: low)
+    makeRarities().marks = WaterMarks(high: high, low: low)
     tellFlow()
   }
 }

@@ -38,15 +38,17 @@ import Testing
   func claims() {
     var table = ReadinessTable()
     let first = table.claim(fd, for: watcher)
-    #expect(table.isValid(first))
+    #expect(table.isValid(first, to: fd))
     let second = table.claim(fd, for: Watcher())
-    #expect(!table.isValid(first) && table.isValid(second))
+    #expect(!table.isValid(first, to: fd) && table.isValid(second, to: fd))
     _ = table.release(fd)
-    #expect(!table.isValid(second))
+    #expect(!table.isValid(second, to: fd))
     let third = table.claim(fd, for: watcher)
-    #expect(table.isValid(third) && !table.isValid(second))
+    #expect(table.isValid(third, to: fd) && !table.isValid(second, to: fd))
     _ = table.removeAll()
-    #expect(!table.isValid(third))
+    #expect(!table.isValid(third, to: fd))
+    // Also where the table has no place for the number, and where the latest owner has let go.
+    #expect(!table.isValid(.void, to: fd) && DescriptorClaim.void.isVoid && !first.isVoid)
   }
 
   @Test func deliversWhatIsWanted() {

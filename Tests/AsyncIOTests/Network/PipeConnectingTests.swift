@@ -196,29 +196,4 @@ struct PipeConnectingTests {
       #expect(weakReader == nil && weakWriter == nil && weakReadTransport == nil && weakWriteTransport == nil)
     }
   }
-
-  @Test("what made the pipe is told of its end, once the descriptor is closed")
-  func endHook() throws {
-    try runLoop { loop, kernel in
-      let (reading, writing) = try PipeKind.pipe.open()
-      kernel.enrol(reading)
-      kernel.enrol(writing)
-      for descriptor in [reading, writing] { try LinuxKernel.shared.setNonBlocking(descriptor, true) }
-      var ended: [String] = []
-      let reader = ReadPipeTransport(loop, OwnedDescriptor(reading, loop.kernel)) { _ in
-        #expect(!kernel.openDescriptors.contains(reading.rawValue))
-        ended.append("read")
-      }
-      let writer = WritePipeTransport(loop, OwnedDescriptor(writing, loop.kernel)) { _ in
-        #expect(!kernel.openDescriptors.contains(writing.rawValue))
-        ended.append("write")
-      }
-      reader.start(ReadRecorder())
-      writer.start(WriteRecorder())
-      writer.close()
-      try await loop.until { ended.count == 2 }
-      try await loop.turn()
-      #expect(ended == ["write", "read"])
-    }
-  }
 }

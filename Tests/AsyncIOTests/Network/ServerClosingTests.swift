@@ -168,8 +168,10 @@ struct ServerClosingTests {
     }
   }
 
-  @Test("connections are closed in the order in which they came, also those that came when others had ended")
-  func closingOrder() throws {
+  @Test(
+    "connections are closed in the order in which they came, also those that came when others had ended, few or most of many",
+    arguments: [(4, [2, 0]), (150, Array(stride(from: 149, to: 20, by: -1)) + [0, 7])])
+  func closingOrder(count: Int, ended: [Int]) throws {
     try runLoop { loop, kernel in
       let (server, accepted) = try await recordingServer(loop)
       let address = try #require(server.address)
@@ -180,20 +182,39 @@ struct ServerClosingTests {
         peers.append(try await Peer.connect(to: address, loop, kernel))
         try await loop.until { accepted.recorders.count > index && accepted.recorders[index].kept != nil }
       }
-      for _ in 0..<4 { try await connect() }
-      for index in [2, 0] {
+      for _ in 0..<count { try await connect() }
+      for (number, index) in ended.enumerated() {
         accepted.recorders[index].transport.abort()
-        try await loop.until { accepted.recorders[index].isLost }
+        try await loop.until { server.connectionCount == count - number - 1 }
       }
-      #expect(server.connectionCount == 2)
+      #expect(closed == ended)
       for _ in 0..<3 { try await connect() }
-      #expect(server.connectionCount == 5)
+      #expect(server.connectionCount == count - ended.count + 3)
       closed = []
       server.closeClients()
       try await loop.until { server.connectionCount == 0 }
-      #expect(closed == [1, 3, 4, 5, 6])
+      #expect(closed == (0..<count + 3).filter { !ended.contains($0) })
       server.close()
       for peer in peers { peer.close() }
+    }
+  }
+
+  @Test("a connection counts until its descriptor is closed, and no longer")
+  func countsUntilClosed() throws {
+    try runLoop { loop, kernel in
+      let (server, accepted, peer) = try await connected(loop, kernel)
+      let descriptor = try #require(accepted.recorders[0].transport.getExtraInfo(.socket)).descriptor
+      accepted.recorders[0].onLost = {
+        #expect(server.connectionCount == 1 && kernel.openDescriptors.contains(descriptor.rawValue))
+      }
+      server.close()
+      let (outcome, _) = waiting(loop) {
+        try await server.waitClosed()
+        #expect(!kernel.openDescriptors.contains(descriptor.rawValue))
+      }
+      peer.close()
+      try await loop.until { outcome.ends == 1 }
+      #expect(outcome.error == nil && accepted.recorders[0].isLost && server.connectionCount == 0)
     }
   }
 

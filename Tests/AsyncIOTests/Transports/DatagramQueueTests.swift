@@ -10,7 +10,7 @@ struct DatagramQueueTests {
   @Test("datagrams stay in order, and in front until they are removed")
   func order() {
     var queue = DatagramQueue()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     for size in 1...3 { queue.append(datagram(size)) }
     #expect(marks.told(queue.size) == .none)
     #expect(queue.front.map(\.bytes.count) == [1, 2, 3])
@@ -34,7 +34,7 @@ struct DatagramQueueTests {
   @Test("pause strictly above high, resume at low, in turns")
   func marks() {
     var queue = DatagramQueue()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     marks.set(high: 20, low: 10)
     #expect(marks.told(queue.size) == .none)
     queue.append(datagram(2))
@@ -56,7 +56,7 @@ struct DatagramQueueTests {
   @Test("limits below the present size pause at once, and above it resume")
   func limits() {
     var queue = DatagramQueue()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     queue.append(datagram(92))
     marks.set(high: 99, low: nil)
     #expect(marks.told(queue.size) == .pause)

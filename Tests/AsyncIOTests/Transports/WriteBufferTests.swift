@@ -30,14 +30,14 @@ struct WriteBufferTests {
     var random = SeededGenerator(seed: seed)
     let source = pattern(40_000)
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     var model: [UInt8] = []
     var (low, high) = (16 * 1024, 64 * 1024)
     var isPaused = false
     // From a place of its own each time, so that no part looks like its neighbour.
     func bytes(_ count: Int) -> [UInt8] { Array(source[Int.random(in: 0..<1000, using: &random)...].prefix(count)) }
-    func check(_ signal: WaterMarks.Signal, _ operation: String) {
-      var expected = WaterMarks.Signal.none
+    func check(_ signal: FlowControl.Signal, _ operation: String) {
+      var expected = FlowControl.Signal.none
       if !isPaused, model.count > high { expected = .pause } else if isPaused, model.count <= low { expected = .resume }
       if expected != .none { isPaused.toggle() }
       #expect(signal == expected, "\(operation) at \(model.count) bytes, marks \(low) and \(high)")
@@ -87,7 +87,7 @@ struct WriteBufferTests {
   @Test("pause strictly above high, resume at low")
   func marksAreExact() {
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     marks.set(high: 10, low: 4)
     #expect(marks.told(buffer.count) == .none)
     buffer.append(pattern(10).span)
@@ -108,7 +108,7 @@ struct WriteBufferTests {
   @Test("with marks of zero any byte pauses, and the last one resumes")
   func zeroMarks() {
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     marks.set(high: 0, low: nil)
     #expect(marks.told(buffer.count) == .none)
     buffer.append(pattern(1).span)
@@ -120,7 +120,7 @@ struct WriteBufferTests {
   @Test("limits take effect at once, and have defaults")
   func limits() {
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     #expect(marks.low == 16 * 1024 && marks.high == 64 * 1024)
     buffer.append(pattern(100).span)
     marks.set(high: 99, low: nil)
@@ -144,7 +144,7 @@ struct WriteBufferTests {
   @Test("a write of nothing leaves no chunk")
   func emptyAppend() {
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     buffer.append([UInt8]().span)
     #expect(marks.told(buffer.count) == .none)
     buffer.append(contentsOf: [[], []], skipping: 0)
@@ -155,7 +155,7 @@ struct WriteBufferTests {
   @Test("dropping what is left says nothing to the protocol, and does not pause it again")
   func discardIsSilent() {
     var buffer = WriteBuffer()
-    var marks = WaterMarks()
+    var marks = MarkedFlow()
     marks.set(high: 1, low: 0)
     buffer.append(pattern(2).span)
     #expect(marks.told(buffer.count) == .pause)
