@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A reference that somebody else has, handed on without being counted: whoever has no use for it, as for the handle of most calls,
-/// pays nothing for it.
+/// or needs it for one call, as for a watcher, pays nothing for it.
 ///
-/// It is to be taken, or let go, at once, while the other reference is there.
+/// It is to be taken, used or let go at once, while the other reference is there.
 @safe
 @usableFromInline
 struct LentReference<Object: AnyObject> {
@@ -11,6 +11,10 @@ struct LentReference<Object: AnyObject> {
   let reference: Unmanaged<Object>
 
   init(_ object: borrowing Object) { unsafe reference = Unmanaged.passUnretained(object) }
+
+  /// Uses the object, which somebody keeps until that has ended.
+  @inline(__always)
+  func use(_ body: (Object) -> Void) { unsafe reference._withUnsafeGuaranteedRef(body) }
 
   /// The object, counted from here on.
   @inlinable

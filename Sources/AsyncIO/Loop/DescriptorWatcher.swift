@@ -19,12 +19,13 @@ final class DescriptorWatcher: ReadinessWatcher {
   init(_ loop: EventLoop, _ descriptor: FileDescriptor) {
     self.loop = loop
     self.descriptor = descriptor
+    super.init()
     claim = loop.claim(descriptor, for: self)
   }
 
-  var ownsDescriptor: Bool { false }
+  override var ownsDescriptor: Bool { false }
 
-  func descriptorIsReady(_ ready: Interest) {
+  override func descriptorIsReady(_ ready: Interest) {
     let failure = ready.contains(.hangUp) ? queuedError() : nil
     for direction in [Interest.read, .write] where ready.contains(direction) {
       switch listener(direction) {
@@ -110,7 +111,7 @@ final class DescriptorWatcher: ReadinessWatcher {
     }
   }
 
-  func descriptorWasTaken() {
+  override func descriptorWasTaken() {
     for listener in [reader, writer] {
       switch listener {
       case nil: break
@@ -122,7 +123,7 @@ final class DescriptorWatcher: ReadinessWatcher {
     }
   }
 
-  func loopWasClosed() {
+  override func loopWasClosed() {
     for case .callback(let call) in [reader, writer] { call.cancel() }
   }
 }

@@ -4,8 +4,9 @@ import SystemPackage
 extension EventLoop {
   /// Makes the watcher the owner of a descriptor. Nothing is polled for until it shows interest.
   @discardableResult
-  func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) -> DescriptorClaim {
+  func claim(_ descriptor: FileDescriptor, for watcher: ReadinessWatcher) -> DescriptorClaim {
     let former = readiness.watcher(of: descriptor)
+    if let former { keepWhileDelivering(former) }
     let claim = readiness.claim(descriptor, for: watcher)
     former?.descriptorWasTaken()
     return claim
@@ -29,7 +30,19 @@ extension EventLoop {
   /// Ends the ownership. It has to come before the descriptor is closed: a duplicate of it, in a child process for
   /// instance, would keep the registration alive.
   func release(_ descriptor: FileDescriptor) {
+    if let watcher = readiness.watcher(of: descriptor) { keepWhileDelivering(watcher) }
     try? apply(readiness.release(descriptor), descriptor)
+  }
+
+  private func keepWhileDelivering(_ watcher: ReadinessWatcher) {
+    if isDelivering { releasedWatchers.value.append(watcher) }
+  }
+
+  /// Lets go of those that were kept for a delivery alone. Their end may be the program's code.
+  func dropReleasedWatchers() {
+    let ending = releasedWatchers.value
+    releasedWatchers.value = []
+    withExtendedLifetime(ending) {}
   }
 
   private func apply(_ change: ReadinessTable.Change, _ descriptor: FileDescriptor) throws(Errno) {

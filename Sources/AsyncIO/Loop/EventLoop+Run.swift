@@ -91,13 +91,16 @@ extension EventLoop {
   /// Tells the watchers of what is ready. All events were collected before the first watcher is told, and each is
   /// held against the table when its turn comes: a watcher may close, add or remove any descriptor.
   private func deliverEvents() {
+    isDelivering = true
     for event in events {
       if let (watcher, ready) = readiness.recipient(of: event) {
-        watcher.descriptorIsReady(ready)
+        watcher.use { $0.descriptorIsReady(ready) }
       } else {
         dropEvent(event)
       }
     }
+    isDelivering = false
+    if !releasedWatchers.value.isEmpty { dropReleasedWatchers() }
   }
 
   /// Runs what was ready when the batch began. What its callbacks add waits for the next iteration, after another

@@ -22,6 +22,10 @@ public final class EventLoop {
   package let kernel: any Kernel
   let poller: any Poller
   var readiness = ReadinessTable()
+  /// Whether watchers are being told, each by a reference that is not counted.
+  var isDelivering = false
+  /// Those that have let go meanwhile, and may be in the middle of being told.
+  let releasedWatchers = UncheckedCell([ReadinessWatcher]())
   /// What the last poll reported; kept to use its memory again.
   var events: [PollEvent] = []
   let taskExecutor: LoopTaskExecutor

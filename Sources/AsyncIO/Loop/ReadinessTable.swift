@@ -2,22 +2,23 @@
 import SystemPackage
 
 /// Somebody who wants to know when a descriptor is ready.
-protocol ReadinessWatcher: AnyObject {
+///
+/// A class rather than a protocol, since the call of a class's method can be made without a reference of its own. A program has
+/// no use for it.
+public class ReadinessWatcher {
+  init() {}
+
   /// Called by the loop between polls, with what was asked for and came true.
-  func descriptorIsReady(_ ready: Interest)
+  func descriptorIsReady(_ ready: Interest) {}
 
   /// Whether the watcher owns the descriptor, so that nobody else may watch it.
-  var ownsDescriptor: Bool { get }
+  var ownsDescriptor: Bool { true }
 
   /// Somebody else watches the number from now on: it was handed on, or closed without a word and used again.
-  func descriptorWasTaken()
+  func descriptorWasTaken() {}
 
   /// The loop was closed: let go of what belongs to it.
-  func loopWasClosed()
-}
-
-extension ReadinessWatcher {
-  func descriptorWasTaken() {}
+  func loopWasClosed() {}
 }
 
 /// The ownership of a descriptor's number. It ends by itself when somebody else claims the number: the descriptor was
@@ -45,12 +46,12 @@ struct ReadinessTable {
   }
 
   private struct Slot {
+    /// Who is told; the table keeps it alive until it lets go.
+    var watcher: ReadinessWatcher?
     /// Counts the owners of the number, from 1: zero is the poller's own.
     var generation: UInt32 = 0
     /// What the poller was told to watch for.
     var interest: Interest = []
-    /// Who is told; the table keeps it alive until it lets go.
-    var watcher: (any ReadinessWatcher)?
   }
 
   /// Indexed by descriptor.
@@ -58,7 +59,7 @@ struct ReadinessTable {
   /// How many descriptors the poller watches.
   private(set) var watchedCount = 0
 
-  func watcher(of descriptor: FileDescriptor) -> (any ReadinessWatcher)? {
+  func watcher(of descriptor: FileDescriptor) -> ReadinessWatcher? {
     let index = Int(descriptor.rawValue)
     return slots.indices.contains(index) ? slots[index].watcher : nil
   }
@@ -66,24 +67,24 @@ struct ReadinessTable {
   func hasRoom(for descriptor: FileDescriptor) -> Bool { slots.indices.contains(Int(descriptor.rawValue)) }
 
   /// The watcher that an event is for, and what it now wants of it; nil when it came too late.
-  func recipient(of event: PollEvent) -> (watcher: any ReadinessWatcher, ready: Interest)? {
+  func recipient(of event: PollEvent) -> (watcher: LentReference<ReadinessWatcher>, ready: Interest)? {
     let index = Int(event.descriptor)
     guard index < slots.count, slots[index].generation == event.generation, let watcher = slots[index].watcher else {
       return nil
     }
     let ready = slots[index].interest.intersection(event.ready)
-    return ready.isEmpty ? nil : (watcher, ready)
+    return ready.isEmpty ? nil : (LentReference(watcher), ready)
   }
 
   /// Makes the watcher the owner of the number. What an earlier one had asked for is void: it was closed without a
   /// word, or the number would not be free.
   @discardableResult
-  mutating func claim(_ descriptor: FileDescriptor, for watcher: any ReadinessWatcher) -> DescriptorClaim {
+  mutating func claim(_ descriptor: FileDescriptor, for watcher: ReadinessWatcher) -> DescriptorClaim {
     let index = Int(descriptor.rawValue)
     while slots.count <= index { slots.append(Slot()) }
     if !slots[index].interest.isEmpty { watchedCount -= 1 }
     let generation = max(slots[index].generation &+ 1, 1)
-    slots[index] = Slot(generation: generation, watcher: watcher)
+    slots[index] = Slot(watcher: watcher, generation: generation)
     return DescriptorClaim(generation: generation)
   }
 
@@ -119,7 +120,7 @@ struct ReadinessTable {
   }
 
   /// Ends every ownership, and tells whose they were.
-  mutating func removeAll() -> [any ReadinessWatcher] {
+  mutating func removeAll() -> [ReadinessWatcher] {
     let watchers = slots.compactMap(\.watcher)
     slots.removeAll()
     watchedCount = 0

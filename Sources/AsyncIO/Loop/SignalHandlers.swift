@@ -24,6 +24,7 @@ final class SignalHandlers: ReadinessWatcher {
     self.loop = loop
     kernel = loop.kernel
     queue = SignalQueue(counter: try kernel.makeCounter())
+    super.init()
     loop.claim(queue.counter, for: self)
     do throws(Errno) {
       try loop.setInterest(.read, for: queue.counter)
@@ -75,9 +76,7 @@ final class SignalHandlers: ReadinessWatcher {
 
   // MARK: Delivery
 
-  var ownsDescriptor: Bool { true }
-
-  func descriptorIsReady(_ ready: Interest) {
+  override func descriptorIsReady(_ ready: Interest) {
     kernel.drainCounter(queue.counter)
     let isMoreLeft = queue.take { signal in
       if !deliver(signal), let onEnding { schedule { onEnding(signal) } }
@@ -108,7 +107,7 @@ final class SignalHandlers: ReadinessWatcher {
 
   // MARK: The end
 
-  func loopWasClosed() {
+  override func loopWasClosed() {
     for signal in Array(registrations.keys) { _ = remove(signal) }
     removeEnding()
     try? kernel.close(queue.counter)

@@ -25,6 +25,7 @@ final class Listener: ReadinessWatcher {
     self.backlog = backlog ?? 100
     keepsQueue = backlog == nil
     self.accepted = accepted
+    super.init()
     loop.claim(socket.descriptor, for: self)
   }
 
@@ -68,7 +69,7 @@ final class Listener: ReadinessWatcher {
     if !loop.isClosed { loop.release(socket.descriptor) }
   }
 
-  func descriptorIsReady(_ ready: Interest) {
+  override func descriptorIsReady(_ ready: Interest) {
     for _ in 0..<max(1, backlog) {
       // A protocol may close its server from `connectionMade`.
       guard isListening, pauseTimer == nil else { return }
@@ -117,7 +118,5 @@ final class Listener: ReadinessWatcher {
     }
   }
 
-  var ownsDescriptor: Bool { true }
-
-  func loopWasClosed() { close() }
+  override func loopWasClosed() { close() }
 }

@@ -5,7 +5,7 @@ import SystemPackage
 /// Waits for a child's end, by its pidfd in the loop's own poller, or by a thread where there is none.
 ///
 /// The child's number stays its own until it is reaped here, so that no signal of ours reaches a stranger.
-final class ChildWatch {
+final class ChildWatch: ReadinessWatcher {
   private let loop: EventLoop
   /// Its pidfd is ours to close, once it is reaped.
   private var child: Child
@@ -93,14 +93,10 @@ final class ChildWatch {
       throw IOError(error, "kill", "process \(pid)")
     }
   }
-}
 
-extension ChildWatch: ReadinessWatcher {
-  func descriptorIsReady(_ ready: Interest) { reapIfEnded() }
+  override func descriptorIsReady(_ ready: Interest) { reapIfEnded() }
 
-  var ownsDescriptor: Bool { true }
-
-  func loopWasClosed() {
+  override func loopWasClosed() {
     guard returnCode == nil, !isAbandoned else { return }
     if outlivesLoop {
       isAbandoned = true

@@ -9,7 +9,7 @@ import SystemPackage
 ///
 /// Whatever comes from outside enters by few doors: the program's calls, `descriptorIsReady`, timers, and what was
 /// scheduled. Each of them ends with `settle`, and nothing between them speaks to the poller.
-public class DescriptorTransport: BaseTransport {
+public class DescriptorTransport: ReadinessWatcher, BaseTransport {
   final let loop: EventLoop
   /// What transports of one loop share.
   final let memory: TransportMemory
@@ -42,6 +42,7 @@ public class DescriptorTransport: BaseTransport {
     self.loop = loop
     memory = loop.transportMemory
     self.own = own
+    super.init()
     if let socket { makeRarities().socket = socket }
   }
 
@@ -286,17 +287,17 @@ public class DescriptorTransport: BaseTransport {
   }
 
   final func cancelTimer() { rarities?.timer.take()?.cancel() }
-}
 
-extension DescriptorTransport: ReadinessWatcher {
-  final func descriptorIsReady(_ ready: Interest) {
+  // MARK: As a watcher
+
+  override final func descriptorIsReady(_ ready: Interest) {
     serve(ready)
     settle()
   }
 
-  final var ownsDescriptor: Bool { !state.hasEnded }
+  override final var ownsDescriptor: Bool { !state.hasEnded }
 
-  final func loopWasClosed() {
+  override final func loopWasClosed() {
     if loop.debug, !state.hasEnded {
       EventLoop.log.warning("a \(Self.titles.noun) (\(name)) was still open when its event loop was closed")
     }

@@ -392,7 +392,5 @@ import Testing
 private final class InlineWatcher: ReadinessWatcher {
   private let body: () -> Void
   init(_ body: @escaping () -> Void) { self.body = body }
-  func descriptorIsReady(_ ready: Interest) { body() }
-  var ownsDescriptor: Bool { true }
-  func loopWasClosed() {}
+  override func descriptorIsReady(_ ready: Interest) { body() }
 }
