@@ -63,7 +63,7 @@ extension EventLoop {
 
   /// Waits until something is ready, and not at all when something is.
   private func poll() throws(EventLoopError) {
-    events.removeAll(keepingCapacity: true)
+    events.value.removeAll(keepingCapacity: true)
     let timeout = pollTimeout()
     // Nothing to hear of, nothing to wait for: the system call would answer "nothing".
     if timeout == 0, readiness.watchedCount == 0 { return }
@@ -73,7 +73,7 @@ extension EventLoop {
       core.admitMessages()
     }
     do throws(Errno) {
-      try poller.wait(timeout: blocks ? timeout : 0, into: &events)
+      try poller.wait(timeout: blocks ? timeout : 0, into: &events.value)
     } catch {
       throw EventLoopError(
         .systemFailure, "the event loop's poller failed: \(IOError(error, "wait")); was its descriptor closed?")
@@ -92,7 +92,7 @@ extension EventLoop {
   /// held against the table when its turn comes: a watcher may close, add or remove any descriptor.
   private func deliverEvents() {
     isDelivering = true
-    for event in events {
+    for event in events.value {
       if let (watcher, ready) = readiness.recipient(of: event) {
         watcher.use { $0.descriptorIsReady(ready) }
       } else {

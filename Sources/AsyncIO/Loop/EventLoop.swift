@@ -27,7 +27,7 @@ public final class EventLoop {
   /// Those that have let go meanwhile, and may be in the middle of being told.
   let releasedWatchers = UncheckedCell([ReadinessWatcher]())
   /// What the last poll reported; kept to use its memory again.
-  var events: [PollEvent] = []
+  let events = UncheckedCell([PollEvent]())
   let taskExecutor: LoopTaskExecutor
   let serialExecutor: LoopSerialExecutor
   private let tasksCell = UncheckedCell(TaskRegistry())

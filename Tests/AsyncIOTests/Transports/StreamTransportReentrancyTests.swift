@@ -26,7 +26,7 @@ struct StreamTransportReentrancyTests {
       let inOneBatch = Flag()
       let before = first.onData
       first.onData = {
-        inOneBatch.isSet = loop.events.contains { $0.descriptor == second.transport.socket.descriptor.rawValue }
+        inOneBatch.isSet = loop.events.value.contains { $0.descriptor == second.transport.socket.descriptor.rawValue }
         try before?($0)
       }
       loop.callSoon {
@@ -106,7 +106,7 @@ struct StreamTransportReentrancyTests {
       try loop.addReader(former) { formerWasCalled = true }
       let recorder = Recorder()
       first.onData = { _ in
-        #expect(loop.events.contains { $0.descriptor == former.rawValue })
+        #expect(loop.events.value.contains { $0.descriptor == former.rawValue })
         try loop.removeReader(former)
         // Closes the former owner and gives the heir its number, in one step: other threads can't take it.
         _ = try heir.duplicate(as: former)
