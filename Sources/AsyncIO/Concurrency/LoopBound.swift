@@ -8,7 +8,7 @@
 ///   goes through the loop's queue (`JobDoor.runOnLoop`, a threadsafe call). A closure that may come too late for its loop is
 ///   dropped wherever it is; what it carries is then either harmless to release there, or taken out before.
 /// - The value was sent in (`sending`), so that nothing else refers to it, and a lock gives it to one taker (``HandOver``,
-///   ``RemoteHandle``).
+///   `RemoteCallback`).
 /// - Any thread keeps it, and looks at it only where it has made sure to be on the loop's thread (`JobDoor`, `LoopReference`).
 ///
 /// A loop is never run by two threads at once, and a change of its thread passes through the mailbox's lock, so that what one

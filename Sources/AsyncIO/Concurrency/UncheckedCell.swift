@@ -18,5 +18,5 @@ final class UncheckedCell<Value: ~Copyable> {
 
   /// Changes the value.
   @inline(__always)
-  func update<Result>(_ change: (inout Value) -> Result) -> Result { unsafe change(&storage) }
+  func update<Result: ~Copyable>(_ change: (inout Value) -> Result) -> Result { unsafe change(&storage) }
 }

@@ -111,11 +111,11 @@ extension EventLoop {
   private func runReady() {
     let end = core.ready.tail
     while let entry = core.nextEntry(before: end) {
-      if debug { runTimed(entry) } else { run(consume entry) }
+      if debug { runTimed(consume entry) } else { run(consume entry) }
     }
     var left = EventLoop.stepsWithoutPoll
     while left > 0, let entry = core.nextJob() {
-      if debug { runTimed(entry) } else { run(consume entry) }
+      if debug { runTimed(consume entry) } else { run(consume entry) }
       left -= 1
     }
   }
@@ -133,14 +133,16 @@ extension EventLoop {
     case .wakeUp(let sleeper):
       sleeper.wake()
     case .remoteCall(let call):
-      run(call)
+      run(consume call)
     case .job(let job, let executor):
       run(job, on: executor)
     }
   }
 
-  private func run(_ call: any RemoteCall) {
+  private func run(_ call: consuming any RemoteCall) {
     // There is no other kind. The queues do not know it, since it knows the loop.
-    do { try (call as? RemoteHandle)?.run(on: self) } catch { reportFailure(of: nil, error) }
+    guard var call = consume call as? RemoteCallback else { return }
+    do { try call.run(on: self) } catch { reportFailure(of: nil, error) }
+    if call.isReusable, isKnownUniquelyReferenced(&call) { core.recycle(consume call) }
   }
 }

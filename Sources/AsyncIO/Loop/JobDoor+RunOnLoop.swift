@@ -6,7 +6,7 @@ extension JobDoor {
     if isOnLoopThread {
       body()
     } else {
-      mailbox.post(.call(RemoteHandle { _ in body() }))
+      mailbox.post(.call(RemoteCallback { _ in body() }))
     }
   }
 }

@@ -21,7 +21,11 @@ final class LoopCore {
   let spareMessages = UncheckedCell(UniqueDeque<Mailbox.Message>())
   /// The memory of calls that are over and that no handle refers to, for the next ones.
   private let spareCalls = UncheckedCell(UniqueArray<ScheduledCall>())
+  /// The same of calls from other threads, which the mailbox is given.
+  private let spareRemoteCalls = UncheckedCell([any RemoteCall]())
   static let spareLimit = 1000
+  /// Senders run ahead of the loop by thousands.
+  static let spareRemoteLimit = 5000
   /// Set by `close`, and never unset.
   private(set) var isClosed = false
 
@@ -79,7 +83,7 @@ final class LoopCore {
   }
 
   private func admitAll() {
-    mailbox.takeAll(into: &spareMessages.value)
+    mailbox.takeAll(into: &spareMessages.value, leaving: &spareRemoteCalls.value)
     let count = spareMessages.value.count
     admit(&spareMessages.value)
     // The memory of a flood is not kept.
@@ -89,7 +93,7 @@ final class LoopCore {
   private func admit(_ messages: inout UniqueDeque<Mailbox.Message>) {
     while let message = messages.popFirst() {
       switch consume message {
-      case .call(let call): ready.append(.remoteCall(call))
+      case .call(let call): ready.append(.remoteCall(consume call))
       case .job(let job, let executor): ready.append(.job(job, executor))
       case .timedJob(let job, let executor, let deadline): timers.add(.job(job, executor), deadline: deadline)
       case .stop: markStop()
@@ -112,6 +116,11 @@ final class LoopCore {
     guard isKnownUniquelyReferenced(&call), call.isReusable, !isClosed else { return }
     // The memory of a flood is not kept.
     if spareCalls.value.count < LoopCore.spareLimit { spareCalls.value.append(call) }
+  }
+
+  /// Takes back the memory of a call from another thread that is over, and that nobody else refers to.
+  func recycle(_ call: consuming any RemoteCall) {
+    if spareRemoteCalls.value.count < LoopCore.spareRemoteLimit { spareRemoteCalls.value.append(call) }
   }
 
   // By a closure rather than the accessor, which as a coroutine would cost a call to and fro in the loop's innermost loop.
@@ -235,6 +244,7 @@ final class LoopCore {
   func close() -> [LeftJob] {
     isClosed = true
     spareCalls.value.removeAll()
+    spareRemoteCalls.value = []
     // What other threads have sent joins the queues first: then only those have to be emptied.
     var messages = mailbox.close()
     admit(&messages)
@@ -247,8 +257,9 @@ final class LoopCore {
       }
     }
     var left: [LeftJob] = []
-    for entry in ready.removeAll() {
-      switch entry {
+    var entries = ready.removeAll()
+    while let entry = entries.popFirst() {
+      switch consume entry {
       case .callback(let call): call.cancel()
       case .wakeUp: break
       case .remoteCall(let call): call.drop()

@@ -10,7 +10,8 @@ protocol RemoteCall: AnyObject, Sendable {
 
 /// Where other threads leave work for a loop, and what they may know of it. Everything here is safe from any thread.
 final class Mailbox: Sendable {
-  enum Message: Sendable {
+  /// It is not copied: from hand to hand, two threads count no references to what it carries.
+  enum Message: ~Copyable, Sendable {
     case call(any RemoteCall)
     case job(UnownedJob, JobExecutor)
     case timedJob(UnownedJob, JobExecutor, deadline: Int64)
@@ -19,6 +20,8 @@ final class Mailbox: Sendable {
 
   private struct State: ~Copyable {
     var messages = UniqueDeque<Message>()
+    /// Calls that are over, whose memory is the next ones'.
+    var spareCalls: [any RemoteCall] = []
     /// Set when the loop is closed.
     var isClosed = false
   }
@@ -39,19 +42,38 @@ final class Mailbox: Sendable {
 
   /// Leaves a message; false when the loop is closed.
   @discardableResult
-  func post(_ message: Message) -> Bool {
-    state.withLock { state in
-      guard !state.isClosed else { return false }
-      state.messages.append(message)
-      // Whoever left the first of them has seen to it that the loop will look.
-      guard state.messages.count == 1 else { return true }
-      // The loop says that it will sleep and then looks for messages; we add one and then look whether it sleeps. One
-      // of the two sees the other, and of many senders only the first writes to the waker. Under the lock, so that
-      // `close` cannot take the waker's descriptor away meanwhile.
-      hasMessages.store(true, ordering: .sequentiallyConsistent)
-      if needsWake.exchange(false, ordering: .sequentiallyConsistent) { waker.wake() }
+  func post(_ message: consuming Message) -> Bool {
+    // What a closure captures it can only take out of something.
+    var message = Optional(message)
+    return state.withLock { state in
+      guard !state.isClosed, let taken = message.take() else { return false }
+      append(taken, to: &state)
       return true
     }
+  }
+
+  /// Leaves a call.
+  ///
+  /// - Parameter make: makes it, of the memory of one that is over where there is such. Not called when the loop is closed.
+  /// - Returns: the call; nil when the loop is closed.
+  func postCall<Call: RemoteCall>(_ make: (_ spare: consuming Call?) -> Call) -> Call? {
+    state.withLock { state in
+      guard !state.isClosed else { return nil }
+      let call = make(state.spareCalls.popLast() as? Call)
+      append(.call(call), to: &state)
+      return call
+    }
+  }
+
+  private func append(_ message: consuming Message, to state: inout State) {
+    state.messages.append(message)
+    // Whoever left the first of them has seen to it that the loop will look.
+    guard state.messages.count == 1 else { return }
+    // The loop says that it will sleep and then looks for messages; we add one and then look whether it sleeps. One
+    // of the two sees the other, and of many senders only the first writes to the waker. Under the lock, so that
+    // `close` cannot take the waker's descriptor away meanwhile.
+    hasMessages.store(true, ordering: .sequentiallyConsistent)
+    if needsWake.exchange(false, ordering: .sequentiallyConsistent) { waker.wake() }
   }
 
   var isClosed: Bool { state.withLock { $0.isClosed } }
@@ -69,11 +91,12 @@ final class Mailbox: Sendable {
 
   var mayHaveMessages: Bool { hasMessages.load(ordering: .acquiring) }
 
-  /// Takes all messages, in their order, and leaves the memory of an empty queue for those to come.
-  func takeAll(into messages: inout UniqueDeque<Message>) {
+  /// Takes all messages, in their order, and leaves the memory of an empty queue and of calls that are over for those to come.
+  func takeAll(into messages: inout UniqueDeque<Message>, leaving spareCalls: inout [any RemoteCall]) {
     state.withLock { state in
       hasMessages.store(false, ordering: .relaxed)
       swap(&messages, &state.messages)
+      if state.spareCalls.isEmpty { swap(&spareCalls, &state.spareCalls) }
     }
   }
 
@@ -93,6 +116,7 @@ final class Mailbox: Sendable {
   func close() -> UniqueDeque<Message> {
     state.withLock { state in
       state.isClosed = true
+      state.spareCalls = []
       hasMessages.store(false, ordering: .relaxed)
       var left = UniqueDeque<Message>()
       swap(&left, &state.messages)

@@ -6,7 +6,7 @@ import DequeModule
 ///
 /// It is not copied, so that nobody has to look whether it was.
 struct ReadyQueue: ~Copyable {
-  enum Entry {
+  enum Entry: ~Copyable {
     case callback(ScheduledCall)
     case wakeUp(any Wakeable)
     case remoteCall(any RemoteCall)
@@ -52,8 +52,13 @@ struct ReadyQueue: ~Copyable {
 
   /// Takes the first entry, if it is a job; not while a stop stands, which sets its own limit.
   mutating func nextJob() -> Entry? {
-    guard stopMark == nil, !entries.isEmpty, case .job = entries[0] else { return nil }
-    return next(before: tail)
+    guard stopMark == nil, !entries.isEmpty else { return nil }
+    let isJob =
+      switch entries[0] {
+      case .job: true
+      default: false
+      }
+    return isJob ? next(before: tail) : nil
   }
 
   /// Whether everything in front of the mark was taken; the mark is then used up.
@@ -63,9 +68,9 @@ struct ReadyQueue: ~Copyable {
     return true
   }
 
-  mutating func removeAll() -> [Entry] {
-    var dropped: [Entry] = []
-    while let entry = entries.popFirst() { dropped.append(entry) }
+  mutating func removeAll() -> UniqueDeque<Entry> {
+    var dropped = UniqueDeque<Entry>()
+    swap(&dropped, &entries)
     head += dropped.count
     stopMark = nil
     return dropped

@@ -15,11 +15,16 @@ public struct RemoteLoop: Sendable {
   /// - Throws: ``EventLoopError`` `.closed` when the loop is closed.
   @discardableResult
   public func callSoonThreadsafe(
-    _ callback: sending @escaping (EventLoop) throws -> Void
+    _ callback: consuming sending @escaping (EventLoop) throws -> Void
   ) throws(EventLoopError) -> RemoteHandle {
-    let call = RemoteHandle(callback)
-    guard mailbox.post(.call(call)) else { throw .closed }
-    return call
+    var content = LoopBound(RemoteCallback.Content(body: consume callback))
+    let call = mailbox.postCall { (spare: consuming RemoteCallback?) in
+      let call = if let spare = consume spare { spare } else { RemoteCallback() }
+      call.exchange(&content)
+      return call
+    }
+    guard let call else { throw .closed }
+    return RemoteHandle(call)
   }
 
   /// Stops the loop behind what was sent so far, like ``EventLoop/stop()``.
@@ -32,5 +37,5 @@ public struct RemoteLoop: Sendable {
   /// Whether the caller is on the thread that runs the loop.
   public var isOnLoopThread: Bool { mailbox.isOnRunnersThread }
 
-  func post(_ call: RemoteHandle) -> Bool { mailbox.post(.call(call)) }
+  func post(_ call: RemoteCallback) -> Bool { mailbox.post(.call(call)) }
 }

@@ -17,7 +17,7 @@ extension RemoteLoop {
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         state.begin(continuation)
-        let call = RemoteHandle(
+        let call = RemoteCallback(
           { loop in
             let forget = loop.onClose { state.resume(with: .failure(EventLoopError.closed)) }
             let task = loop.createTask {

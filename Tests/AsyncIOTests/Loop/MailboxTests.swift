@@ -14,7 +14,7 @@ import Testing
   }
 
   private func call(_ body: @escaping @Sendable () -> Void = {}) -> Mailbox.Message {
-    .call(RemoteHandle { _ in body() })
+    .call(RemoteCallback { _ in body() })
   }
 
   @Test("messages come out in order, once")
@@ -68,7 +68,8 @@ import Testing
     mailbox.post(call())
     #expect(mailbox.close().count == 1)
     #expect(mailbox.isClosed && !mailbox.mayHaveMessages)
-    #expect(!mailbox.post(call()))
+    let isTaken = mailbox.post(call())
+    #expect(!isTaken)
     #expect(mailbox.takeAll().isEmpty && waker.wakes == 0)
     #expect(mailbox.close().count == 0)
   }
@@ -80,7 +81,7 @@ import Testing
     let senders = (0..<4).map { sender in
       TestThread {
         for number in 0..<2500 {
-          mailbox.post(.call(RemoteHandle { _ in received.withLock { $0[sender].append(number) } }))
+          mailbox.post(.call(RemoteCallback { _ in received.withLock { $0[sender].append(number) } }))
         }
       }
     }
@@ -90,12 +91,37 @@ import Testing
     while count < 10_000 {
       for case .call(let call) in mailbox.takeAll() {
         count += 1
-        try (call as? RemoteHandle)?.run(on: loop)
+        try (call as? RemoteCallback)?.run(on: loop)
       }
     }
     for sender in senders { sender.join() }
     #expect(mailbox.takeAll().isEmpty)
     for numbers in received.withLock({ $0 }) { #expect(numbers == Array(0..<2500)) }
+  }
+
+  @Test("what is over lends its memory to the next calls, of which the mailbox takes no more than it needs")
+  func spareCalls() {
+    let mailbox = Mailbox(waker: NoWaker())
+    var messages = UniqueDeque<Mailbox.Message>()
+    let old = (0..<3).map { _ in RemoteCallback() }
+    var spare: [any RemoteCall] = old
+    mailbox.takeAll(into: &messages, leaving: &spare)
+    #expect(spare.isEmpty)
+    var more: [any RemoteCall] = [RemoteCallback()]
+    mailbox.takeAll(into: &messages, leaving: &more)
+    #expect(more.count == 1, "there are some already")
+    var offered: [RemoteCallback?] = []
+    func send() -> RemoteCallback? {
+      mailbox.postCall { (spare: consuming RemoteCallback?) in
+        offered.append(spare)
+        return RemoteCallback()
+      }
+    }
+    for _ in 0..<4 { #expect(send() != nil) }
+    #expect(offered[0] === old[2] && offered[1] === old[1] && offered[2] === old[0] && offered[3] == nil)
+    #expect(mailbox.takeAll().count == 4)
+    _ = mailbox.close()
+    #expect(send() == nil && offered.count == 4)
   }
 
   @Test("a loop that sleeps and wakes over and over misses nothing")
@@ -122,12 +148,25 @@ import Testing
   }
 }
 
+/// A message that was taken out.
+private enum Taken {
+  case call(any RemoteCall), stop, job
+}
+
 extension Mailbox {
-  fileprivate func takeAll() -> [Message] {
+  fileprivate func takeAll() -> [Taken] {
     var messages = UniqueDeque<Message>()
-    takeAll(into: &messages)
-    var taken: [Message] = []
-    while let message = messages.popFirst() { taken.append(message) }
+    var spareCalls: [any RemoteCall] = []
+    takeAll(into: &messages, leaving: &spareCalls)
+    var taken: [Taken] = []
+    while let message = messages.popFirst() {
+      switch consume message {
+      case .call(let call): taken.append(.call(call))
+      case .stop: taken.append(.stop)
+      case .job: taken.append(.job)
+      case .timedJob: taken.append(.job)
+      }
+    }
     return taken
   }
 }

@@ -13,11 +13,18 @@ import Testing
     func append(_ numbers: Int...) { for number in numbers { queue.append(Fixture.entry(number)) } }
 
     func takeStop() -> Bool { queue.takeStop() }
-    func removeAll() -> [Int] { queue.removeAll().compactMap(Fixture.number) }
+    func removeAll() -> [Int] {
+      var left = queue.removeAll()
+      var numbers: [Int] = []
+      while let entry = left.popFirst() { numbers.append(Fixture.number(entry) ?? -1) }
+      return numbers
+    }
 
-    static func number(_ entry: ReadyQueue.Entry) -> Int? {
-      guard case .wakeUp(let sleeper) = entry else { return nil }
-      return (sleeper as? Numbered)?.number
+    static func number(_ entry: borrowing ReadyQueue.Entry) -> Int? {
+      switch entry {
+      case .wakeUp(let sleeper): (sleeper as? Numbered)?.number
+      default: nil
+      }
     }
 
     /// Takes everything that a batch with this limit may have.

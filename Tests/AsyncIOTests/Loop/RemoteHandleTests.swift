@@ -51,6 +51,83 @@ import Testing
     #expect(!handle.cancel())
   }
 
+  private final class Numbers {
+    var ran: [Int] = []
+  }
+
+  private func run(_ loop: EventLoop) throws {
+    loop.stop()
+    try loop.runForever()
+  }
+
+  @Test("a call's memory serves the next one, but not while a handle refers to it")
+  func memory() throws {
+    try withLoop { loop, _ in
+      let numbers = LoopBound(Numbers())
+      func send(_ number: Int) throws -> RemoteHandle {
+        try loop.remote.callSoonThreadsafe { _ in numbers.value.ran.append(number) }
+      }
+      let first = try send(0)
+      try run(loop)
+      // What is over is handed back when the next message is taken. So two objects take turns, beside the first.
+      weak var one: RemoteCallback?
+      weak var other: RemoteCallback?
+      for number in 1..<5 {
+        do {
+          let call = try send(number).call
+          if number == 1 { one = call } else if number == 2 { other = call }
+        }
+        try run(loop)
+      }
+      #expect(numbers.value.ran == [0, 1, 2, 3, 4])
+      let second = try send(5)
+      #expect(one != nil && other != nil && (second.call === one || second.call === other))
+      #expect(second != first && second == second)
+      #expect(!first.cancel() && !first.isCancelled && !second.isCancelled)
+      try run(loop)
+      #expect(numbers.value.ran.last == 5)
+    }
+  }
+
+  @Test("a call that has the memory of one that was cancelled, or threw, runs")
+  func reuseAfterCancel() throws {
+    try withLoop { loop, _ in
+      let errors = loop.collectErrors()
+      let numbers = LoopBound(Numbers())
+      for number in 0..<4 {
+        try loop.remote.callSoonThreadsafe { _ in Issue.record("it was cancelled") }.cancel()
+        try run(loop)
+        try loop.remote.callSoonThreadsafe { _ in
+          numbers.value.ran.append(number)
+          throw TestError(number: number)
+        }
+        try run(loop)
+      }
+      #expect(numbers.value.ran == [0, 1, 2, 3])
+      #expect(errors.contexts.compactMap { ($0.error as? TestError)?.number } == [0, 1, 2, 3])
+    }
+  }
+
+  @Test("what is let go of with its call may send another")
+  func reentrantRelease() throws {
+    try withLoop { loop, _ in
+      let remote = loop.remote
+      let numbers = LoopBound(Numbers())
+      func send() throws {
+        let probe = ReleaseProbe { _ = try? remote.callSoonThreadsafe { _ in numbers.value.ran.append(2) } }
+        try remote.callSoonThreadsafe { _ in
+          probe.touch()
+          numbers.value.ran.append(1)
+        }
+      }
+      for _ in 0..<3 {
+        try send()
+        for _ in 0..<2 { try run(loop) }
+      }
+      #expect(numbers.value.ran == [1, 2, 1, 2, 1, 2])
+    }
+  }
+
   @Test("of a cancellation and a run that meet, one wins")
   func race() throws {
     try withLoop { loop, _ in
