@@ -5,7 +5,7 @@
 final class Waiter: Suspension {
   /// Nil while the task is not suspended: taken out before it is resumed, so that it is resumed once.
   private var continuation: UnsafeContinuation<Void, any Error>?
-  var timerSlot: Int?
+  var timerTicket: TimerTicket?
   /// Undoes what the await had arranged, when it is cancelled.
   var onCancel: (() -> Void)?
 

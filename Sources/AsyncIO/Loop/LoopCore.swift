@@ -187,24 +187,23 @@ final class LoopCore {
 
   func schedule(_ call: ScheduledCall, at deadline: LoopClock.Instant) {
     call.deadline = deadline
-    call.timerSlot = timers.add(.callback(call), deadline: deadline.nanoseconds)
+    call.timerTicket = timers.add(.callback(call), deadline: deadline.nanoseconds)
   }
 
   /// Has it woken at that time. It is kept until then, or ``cancelTimer(of:)``.
   func schedule(_ sleeper: any Wakeable, at deadline: LoopClock.Instant) {
-    sleeper.timerSlot = timers.add(.wakeUp(sleeper), deadline: deadline.nanoseconds)
+    sleeper.timerTicket = timers.add(.wakeUp(sleeper), deadline: deadline.nanoseconds)
   }
 
-  /// Takes back a call of ``schedule(_:at:)`` whose time has not come.
+  /// Takes back a wake-up of ``schedule(_:at:)`` whose time has not come.
   func cancelTimer(of sleeper: any Wakeable) {
-    guard let slot = sleeper.timerSlot else { return }
-    sleeper.timerSlot = nil
-    cancelTimer(slot: slot)
+    guard let ticket = sleeper.timerTicket else { return }
+    sleeper.timerTicket = nil
+    timers.cancel(ticket)
   }
 
-  func cancelTimer(slot: Int) {
-    timers.cancel(slot: slot)
-  }
+  /// Takes back a timer, unless its time has come.
+  func cancelTimer(_ ticket: TimerTicket) { timers.cancel(ticket) }
 
   func nextDeadline() -> Int64? { timers.nextDeadline }
 
@@ -215,10 +214,10 @@ final class LoopCore {
     while let entry = timers.popDue(by: now) {
       switch entry {
       case .callback(let call):
-        call.timerSlot = nil
+        // It is not told that its ticket is void: of many that are due together, a look at each would cost as much as its run.
         ready.appendDue(.callback(call))
       case .wakeUp(let sleeper):
-        sleeper.timerSlot = nil
+        sleeper.timerTicket = nil
         ready.appendDue(.wakeUp(sleeper))
       case .job(let job, let executor):
         ready.appendDue(.job(job, executor))
@@ -249,13 +248,7 @@ final class LoopCore {
     var messages = mailbox.close()
     admit(&messages)
     let due = timers.removeAll()
-    for (entry, _) in due {
-      switch entry {
-      case .callback(let call): call.timerSlot = nil
-      case .wakeUp(let sleeper): sleeper.timerSlot = nil
-      case .job: break
-      }
-    }
+    for case (.wakeUp(let sleeper), _) in due { sleeper.timerTicket = nil }
     var left: [LeftJob] = []
     var entries = ready.removeAll()
     while let entry = entries.popFirst() {

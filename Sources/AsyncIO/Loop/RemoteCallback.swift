@@ -3,7 +3,8 @@ import Synchronization
 
 /// A closure that was sent to a loop from another thread, and what a ``RemoteHandle`` stands for.
 ///
-/// Its memory serves one call after the other: one thread would have to release what another has allocated.
+/// Its memory serves one call after the other: one thread would have to release what another has allocated. It fills a line of
+/// the cache: two in one line would be written by two threads at a time.
 final class RemoteCallback: RemoteCall {
   struct Content {
     /// Nil once it ran or was cancelled, or its loop was closed.

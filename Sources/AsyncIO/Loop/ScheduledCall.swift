@@ -5,21 +5,23 @@
 /// Its memory serves one call after the other: see ``LoopCore/makeCall(origin:_:)``.
 @usableFromInline
 final class ScheduledCall {
+  // In the order in which they take the least memory: a program may have timers by the hundred thousand.
+
   /// The work; gone once it ran or was cancelled, so that what it captured goes too.
   private var callback: (() throws -> Void)?
+  /// The loop's queues. While they hold this call that is a cycle, which the run or the loop's close ends.
+  let core: LoopCore
+  /// When it is due, of a timer.
+  var deadline = LoopClock.Instant(nanoseconds: 0)
+  /// Where it was scheduled, known in debug mode only.
+  private var origin: CallSiteBox?
+  /// What its timer is cancelled by, or was before it came up.
+  var timerTicket: TimerTicket?
   /// Whether it stays armed after a run, as a watched descriptor's callback does.
   private let repeats: Bool
   /// Whether the ready queue holds it, of a callback that may come up again before it ran.
   var isQueued = false
   private(set) var wasCancelled = false
-  /// When it is due, of a timer.
-  var deadline = LoopClock.Instant(nanoseconds: 0)
-  /// Where the timer queue keeps it; nil while it does not.
-  var timerSlot: Int?
-  /// The loop's queues. While they hold this call that is a cycle, which the run or the loop's close ends.
-  let core: LoopCore
-  /// Where it was scheduled, known in debug mode only.
-  private var origin: CallSiteBox?
 
   var callSite: CallSite? {
     get { origin?.site }
@@ -46,6 +48,7 @@ final class ScheduledCall {
   func reuse(_ callback: consuming @escaping () throws -> Void) {
     self.callback = callback
     wasCancelled = false
+    timerTicket = nil
   }
 
   /// Makes sure that the callback does not run (again), and lets go of it at once.
@@ -54,7 +57,7 @@ final class ScheduledCall {
     wasCancelled = true
     // When the closure goes, what it captured may call this handle. So it is taken out first, and released after that.
     let taken = Taken(callback: callback.take())
-    if let slot = timerSlot.take() { core.cancelTimer(slot: slot) }
+    if let ticket = timerTicket.take() { core.cancelTimer(ticket) }
     withExtendedLifetime(taken) {}
   }
 

@@ -17,12 +17,13 @@ struct TimerQueue: ~Copyable {
   // Not private: a debug build of another file, which destroys the queue, would miss its metadata (Swift 6.3.1).
   struct Node {
     var deadline: Int64
-    var sequence: UInt64
+    /// Grows from entry to entry, and begins again at zero: of two, the one behind comes within half of its range.
+    var sequence: UInt32
     /// Where `entries` keeps what is due.
-    var slot: Int
+    var slot: Int32
 
     static func < (a: Node, b: Node) -> Bool {
-      a.deadline < b.deadline || (a.deadline == b.deadline && a.sequence < b.sequence)
+      a.deadline < b.deadline || (a.deadline == b.deadline && Int32(bitPattern: a.sequence &- b.sequence) < 0)
     }
   }
 
@@ -34,36 +35,46 @@ struct TimerQueue: ~Copyable {
   private var places = UniqueArray<Int32>()
   /// The slot that became free last; negative when there is none.
   private var firstFree: Int32 = -1
-  private var nextSequence: UInt64 = 0
+  private var nextSequence: UInt32
+
+  /// - Parameter sequence: the first entry's place among those with the same deadline.
+  init(sequence: UInt32 = 0) { nextSequence = sequence }
 
   /// How many entries are left.
   var count: Int { heap.count }
 
   /// Adds an entry.
   ///
-  /// - Returns: its slot, to cancel it by.
+  /// - Returns: what it is cancelled by.
   @inline(__always)  // Else the compiler passes the entry in a way that has to copy it.
   @discardableResult
-  mutating func add(_ entry: consuming Entry, deadline: Int64) -> Int {
-    let slot: Int
+  mutating func add(_ entry: consuming Entry, deadline: Int64) -> TimerTicket {
+    let slot: Int32
     if firstFree >= 0 {
-      slot = Int(firstFree)
-      firstFree = places[slot]
-      entries[slot] = entry
+      slot = firstFree
+      firstFree = places[Int(slot)]
+      entries[Int(slot)] = entry
     } else {
-      slot = entries.count
+      slot = Int32(entries.count)
       entries.append(entry)
       places.append(0)
     }
     let node = Node(deadline: deadline, sequence: nextSequence, slot: slot)
-    nextSequence += 1
+    nextSequence &+= 1
     heap.append(node)
     siftUp(node, from: heap.count - 1)
-    return slot
+    return TimerTicket(slot: slot, sequence: node.sequence)
   }
 
-  /// Drops an entry that has neither come up nor been cancelled.
-  mutating func cancel(slot: Int) { _ = remove(at: Int(places[slot])) }
+  /// Drops an entry, unless it has come up, or was cancelled.
+  mutating func cancel(_ ticket: TimerTicket) {
+    guard ticket.slot < places.count else { return }
+    // Of a free slot it is the next free one.
+    let place = Int(places[Int(ticket.slot)])
+    guard place >= 0, place < heap.count else { return }
+    let node = heap[place]
+    if node.slot == ticket.slot, node.sequence == ticket.sequence { _ = remove(at: place) }
+  }
 
   /// The earliest deadline.
   var nextDeadline: Int64? { heap.isEmpty ? nil : heap[0].deadline }
@@ -80,7 +91,7 @@ struct TimerQueue: ~Copyable {
   /// Everything that is left, the earliest first.
   var all: [(entry: Entry, deadline: Int64)] {
     let nodes = heap.indices.map { heap[$0] }.sorted(by: <)
-    return nodes.compactMap { node in entries[node.slot].map { ($0, node.deadline) } }
+    return nodes.compactMap { node in entries[Int(node.slot)].map { ($0, node.deadline) } }
   }
 
   /// Takes everything that is left.
@@ -91,7 +102,7 @@ struct TimerQueue: ~Copyable {
   }
 
   private mutating func remove(at index: Int) -> Entry? {
-    let slot = heap[index].slot
+    let slot = Int(heap[index].slot)
     let last = heap.removeLast()
     if index < heap.count {
       // It comes from elsewhere in the heap, and may belong above the place as well as below.
@@ -109,11 +120,11 @@ struct TimerQueue: ~Copyable {
       let above = heap[parent]
       guard node < above else { break }
       heap[index] = above
-      places[above.slot] = Int32(truncatingIfNeeded: index)
+      places[Int(above.slot)] = Int32(truncatingIfNeeded: index)
       index = parent
     }
     heap[index] = node
-    places[node.slot] = Int32(truncatingIfNeeded: index)
+    places[Int(node.slot)] = Int32(truncatingIfNeeded: index)
   }
 
   private mutating func siftDown(_ node: Node, from start: Int) {
@@ -127,10 +138,10 @@ struct TimerQueue: ~Copyable {
       let below = heap[least]
       guard below < node else { break }
       heap[index] = below
-      places[below.slot] = Int32(truncatingIfNeeded: index)
+      places[Int(below.slot)] = Int32(truncatingIfNeeded: index)
       index = least
     }
     heap[index] = node
-    places[node.slot] = Int32(truncatingIfNeeded: index)
+    places[Int(node.slot)] = Int32(truncatingIfNeeded: index)
   }
 }

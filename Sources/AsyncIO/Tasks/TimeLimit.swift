@@ -25,7 +25,7 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
   private var native: NativeTask?
   /// What the work has thrown.
   private(set) var failure: (any Error)?
-  var timerSlot: Int?
+  var timerTicket: TimerTicket?
   /// When it expires; nil for never. asyncio's `when`.
   public private(set) var deadline: EventLoop.Clock.Instant?
   /// Whether it has expired. asyncio's `expired`.
@@ -75,7 +75,7 @@ public final class TimeLimit: TaskContext, DescribedAwait, Wakeable {
 
   /// The time is over, unless it was moved in the tick in which it was, or the scope was left.
   func wake() {
-    guard !isOver, !isExpired, timerSlot == nil, let deadline, deadline <= loop.time else { return }
+    guard !isOver, !isExpired, timerTicket == nil, let deadline, deadline <= loop.time else { return }
     isExpired = true
     cancel()
   }

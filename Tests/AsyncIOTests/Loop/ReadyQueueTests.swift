@@ -146,7 +146,7 @@ import Testing
 /// What a queue holds, with a number to tell it from others.
 final class Numbered: Wakeable {
   let number: Int
-  var timerSlot: Int?
+  var timerTicket: TimerTicket?
 
   init(_ number: Int) { self.number = number }
 

@@ -6,12 +6,12 @@ import Testing
 @Suite struct TimerQueueTests {
   private func add(_ queue: Boxed<TimerQueue>, _ deadline: Int64) -> Numbered {
     let entry = Numbered(Int(deadline))
-    entry.timerSlot = queue.value.add(.wakeUp(entry), deadline: deadline)
+    entry.timerTicket = queue.value.add(.wakeUp(entry), deadline: deadline)
     return entry
   }
 
   private func cancel(_ queue: Boxed<TimerQueue>, _ entry: Numbered) {
-    if let slot = entry.timerSlot.take() { queue.value.cancel(slot: slot) }
+    if let ticket = entry.timerTicket.take() { queue.value.cancel(ticket) }
   }
 
   private func pop(_ queue: Boxed<TimerQueue>, by now: Int64) -> Numbered? {
@@ -65,12 +65,42 @@ import Testing
   func slots() {
     let queue = Boxed(TimerQueue())
     let entries = (0..<10).map { add(queue, Int64($0)) }
-    let (third, seventh) = (entries[3].timerSlot, entries[7].timerSlot)
+    let (third, seventh) = (entries[3].timerTicket?.slot, entries[7].timerTicket?.slot)
     cancel(queue, entries[3])
     cancel(queue, entries[7])
-    #expect(add(queue, 1).timerSlot == seventh)
-    #expect(add(queue, 1).timerSlot == third)
-    #expect(add(queue, 1).timerSlot == 10)
+    #expect(add(queue, 1).timerTicket?.slot == seventh)
+    #expect(add(queue, 1).timerTicket?.slot == third)
+    #expect(add(queue, 1).timerTicket?.slot == 10)
+  }
+
+  @Test("a ticket whose entry has come up, or was cancelled, cancels nothing, whoever has its slot")
+  func staleTickets() throws {
+    let queue = Boxed(TimerQueue())
+    let entries = (0..<10).map { add(queue, Int64($0)) }
+    let cancelled = try #require(entries[9].timerTicket)
+    cancel(queue, entries[9])
+    let popped = try #require(entries[0].timerTicket)
+    #expect(pop(queue, by: 0) === entries[0])
+    // The slots are free, then others', then in a queue that is emptied.
+    for ticket in [cancelled, popped] { queue.value.cancel(ticket) }
+    #expect(queue.value.count == 8)
+    let (first, second) = (add(queue, 20), add(queue, 20))
+    #expect(Set([first, second].map(\.timerTicket?.slot)) == [cancelled.slot, popped.slot])
+    for ticket in [cancelled, popped] { queue.value.cancel(ticket) }
+    #expect(queue.value.count == 10)
+    for number in 1...8 { #expect(pop(queue, by: 20) === entries[number]) }
+    #expect(pop(queue, by: 20) === first && pop(queue, by: 20) === second)
+    for ticket in [cancelled, popped] { queue.value.cancel(ticket) }
+    _ = queue.removeAll()
+    for ticket in [cancelled, popped] { queue.value.cancel(ticket) }
+    #expect(queue.value.count == 0)
+  }
+
+  @Test("equal deadlines keep their order also where the sequence begins again")
+  func sequenceOverflow() {
+    let queue = Boxed(TimerQueue(sequence: .max - 100))
+    let entries = (0..<200).map { _ in add(queue, 7) }
+    for entry in entries { #expect(pop(queue, by: 7) === entry) }
   }
 
   @Test("a cancelled timer lets go of its closure, and its queue of it, at once")
@@ -86,7 +116,7 @@ import Testing
     call.cancel()
     #expect(released == 1)
     #expect(core.nextDeadline() == nil)
-    #expect(call.timerSlot == nil)
+    #expect(call.timerTicket == nil)
   }
 
   @Test("The queue lets go of what has come up, and of what was cancelled", arguments: [false, true])
