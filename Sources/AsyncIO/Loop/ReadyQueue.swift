@@ -47,7 +47,21 @@ struct ReadyQueue: ~Copyable {
     // Where there is a mark, it stands in for the limit of the batch, be it in front of that or behind.
     guard head < stopMark ?? limit, let entry = entries.popFirst() else { return nil }
     head += 1
+    prefetchLater()
     return entry
+  }
+
+  /// Has the processor fetch a callback that is due a little later. Of many that wait, timers above all, few are in the cache, and
+  /// to wait for each in its turn would cost as much as its run.
+  @inline(__always)
+  private func prefetchLater() {
+    let distance = 4
+    guard entries.count > distance else { return }
+    switch entries[distance] {
+    case .callback(let call): prefetch(call)
+    case .remoteCall(let call): prefetch(call)
+    default: break
+    }
   }
 
   /// Takes the first entry, if it is a job; not while a stop stands, which sets its own limit.

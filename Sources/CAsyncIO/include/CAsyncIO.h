@@ -30,6 +30,9 @@
 static inline int casyncio_errno(void) { return errno; }
 static inline void casyncio_set_errno(int code) { errno = code; }
 
+/// Has the processor fetch what lies there.
+static inline void casyncio_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// Has a signal do what it does by default, or nothing. Safe in a signal handler.
 static inline void casyncio_reset_signal(int number) { signal(number, SIG_DFL); }
 static inline void casyncio_ignore_signal(int number) { signal(number, SIG_IGN); }
