@@ -69,11 +69,9 @@ struct TimerQueue: ~Copyable {
   /// Drops an entry, unless it has come up, or was cancelled.
   mutating func cancel(_ ticket: TimerTicket) {
     guard ticket.slot < places.count else { return }
-    // Of a free slot it is the next free one.
+    // Of a free slot it is the next free one, where another entry's node may be.
     let place = Int(places[Int(ticket.slot)])
-    guard place >= 0, place < heap.count else { return }
-    let node = heap[place]
-    if node.slot == ticket.slot, node.sequence == ticket.sequence { _ = remove(at: place) }
+    if place >= 0, place < heap.count, heap[place].sequence == ticket.sequence { _ = remove(at: place) }
   }
 
   /// The earliest deadline.

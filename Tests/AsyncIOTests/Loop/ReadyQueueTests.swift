@@ -138,6 +138,7 @@ import Testing
     f.append(4, 5)
     #expect(f.removeAll() == [4, 5])
     #expect(f.queue.isEmpty && f.queue.stopMark == nil)
+    #expect(f.queue.head == 5 && f.queue.tail == 5, "no position is another entry's")
     f.append(6)
     #expect(f.take() == [6])
   }

@@ -76,6 +76,7 @@ import Testing
         do {
           let call = try send(number).call
           if number == 1 { one = call } else if number == 2 { other = call }
+          #expect(call !== first.call)
         }
         try run(loop)
       }
